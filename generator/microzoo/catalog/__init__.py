@@ -1,0 +1,1 @@
+"""Write, read, verify and list the entries of the zoo."""

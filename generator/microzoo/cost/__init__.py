@@ -1,0 +1,1 @@
+"""Pure functions Graph -> Resources: peak memory with operator order, flash, MACs. Everything here is 'predicted'."""

@@ -1,0 +1,1 @@
+"""Readers by format, cache, checksums, splits."""

@@ -1,0 +1,1 @@
+"""IntegerModel to TFLite, ONNX and C, and the memory plan."""

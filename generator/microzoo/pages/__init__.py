@@ -1,0 +1,1 @@
+"""Cards to HTML fragments and SVG. No MkDocs in here."""

@@ -1,0 +1,1 @@
+"""Structured pruning during training, and the shrink that really removes channels."""

@@ -1,0 +1,1 @@
+"""BatchNorm folding and calibration into an IntegerModel, and its numpy integer reference."""

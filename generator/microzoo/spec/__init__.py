@@ -1,0 +1,1 @@
+"""Load and validate TOML into frozen specs; JSON Schema for editors."""

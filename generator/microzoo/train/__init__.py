@@ -1,0 +1,1 @@
+"""Graph to torch module; training loops for CPU and GPU."""
