@@ -23,7 +23,7 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One weighted operator: `weight` in the layout of `graph.ops.weight_shape`, `bias` (K,), float32; BatchNorm where there is one."""
+    """One weighted operator: `weight` in the layout of `graph.ops.weight_shape`, `bias` (K,), float32; its BatchNorm if any."""
 
     weight: Float32
     bias: Float32

@@ -44,7 +44,8 @@ class Layer:
 @dataclass(frozen=True)
 class Block:
     """Layers in a row. A serial block (`parallel=False`) reads the sum of all open branches and starts a new main path; a
-    parallel one reads what the last serial block read, and is added to it. A parallel block without layers is a shortcut."""
+    parallel one reads what the last serial block read, and is added to it. A parallel block without layers is a shortcut.
+    """
 
     layers: tuple[Layer, ...]
     parallel: bool = False
@@ -60,7 +61,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Architecture:
-    """blocks, then `pool` or, where `global_pool`, an average over the whole map; then dense layers with ReLU; then the classifier."""
+    """blocks; then `pool` or, where `global_pool`, an average over the whole map; dense layers with ReLU; the classifier."""
 
     blocks: tuple[Block, ...]
     pool: Pool | None = None

@@ -1,0 +1,232 @@
+"""card.json: everything that is published of one model, each figure with its kind and its method.
+
+A card holds only what the same spec and seed give again on the same machine; when, where and how long stands in build.json
+beside it (`BuildRecord`). Cards are read by the site, by `zoo verify` and by other people's programs: fields are added, never
+renamed, and `schema_version` rises when one changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from microzoo.spec.models import Runtime, Sha256
+
+SCHEMA_VERSION = 1
+
+Kind = Literal["predicted", "measured", "emulated", "estimated"]
+
+
+class Model(BaseModel):
+    """Frozen and strict: an unknown field is a newer card or a damaged one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figure(Model):
+    """One number with how it came about. `value` None: it could not be had, and `method` says why."""
+
+    value: float | int | None
+    unit: Literal["bytes", "macs", "instructions", "ms", "share", "count"]
+    kind: Kind
+    method: str
+    """How: which formula, or which tool on which file; or why there is no value."""
+
+
+class Accuracy(Model):
+    """Accuracy of one file in one runtime on one split."""
+
+    runtime: str
+    """For instance "TensorFlow Lite Micro 0.dev20261023" or "generated C, gcc 12.2"."""
+    split: Literal["test", "validation"]
+    value: Annotated[float, Field(ge=0.0, le=1.0)]
+    correct: int
+    n: int
+    """Inputs that were run. A runtime too slow for all says so by a smaller n."""
+
+
+class PublishedFile(Model):
+    """One file beside the card."""
+
+    path: str
+    """Relative to the entry's folder, forward slashes."""
+    format: Literal["tflite", "onnx", "c", "header", "golden", "other"]
+    bytes: int
+    sha256: Sha256
+    accuracy: tuple[Accuracy, ...] = ()
+    """Measured on this very file; for C, on the program compiled from the sources."""
+
+
+class LayerRow(Model):
+    """One operator of the published .tflite, in file order. Bytes and MACs are counted from the file."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    output_shape: tuple[int, ...]
+    kernel: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    relu: bool = False
+    parameters: int
+    macs: int
+    live_bytes: int
+    """Activations live while it runs, as placed by the file's memory plan."""
+
+
+class Limit(Model):
+    """One budget of the target against one figure."""
+
+    name: Literal["ram", "flash", "compute"]
+    need: float
+    have: float
+    """What is left after the application's reserve."""
+    unit: Literal["bytes", "macs"]
+    kind: Kind
+    """Kind of the weakest figure in `need`."""
+    method: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the need is within what there is."""
+        return self.need <= self.have
+
+
+class TargetRecord(Model):
+    """The target as it was when the entry was built."""
+
+    name: str
+    title: str
+    core: str
+    clock_mhz: float
+    runtime: Runtime
+    ram_bytes: int
+    flash_bytes: int
+    reserve_ram_bytes: int
+    reserve_flash_bytes: int
+    macs_limit: int
+    boards: tuple[str, ...]
+
+
+class DatasetRecord(Model):
+    """The dataset as it was when the entry was built."""
+
+    name: str
+    title: str
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    checksum: Sha256
+    train: int
+    validation: int
+    test: int
+    licence: str
+    licence_url: str
+    citation: str
+
+
+class Tensor(Model):
+    """Input or output of the published files. real = scale * (q - zero_point)."""
+
+    shape: tuple[int, ...]
+    """Without batch; height, width, channels in .tflite and C; the ONNX file has channels first."""
+    scale: float
+    zero_point: int
+
+
+class Preprocessing(Model):
+    """From a raw value to the int8 input: real = (raw * scale - mean) / std, then q = round(real / input scale) + zero point."""
+
+    raw_min: float
+    raw_max: float
+    scale: float
+    mean: float
+    std: float
+
+
+class SeedResult(Model):
+    """One full training of this architecture."""
+
+    seed: int
+    validation_accuracy_float: float
+    validation_accuracy_int8: float
+    published: bool
+
+
+class Spread(Model):
+    """Over the seeds that were run. Standard deviation with n - 1 in the denominator; None for one seed."""
+
+    mean: float
+    standard_deviation: float | None
+    n: int
+
+
+class SearchPoint(Model):
+    """One evaluation of the search that led here."""
+
+    ordinal: int
+    origin: str
+    validation_accuracy: float
+    activation_bytes: int
+    flash_bytes: int
+    macs: int
+
+
+class SearchRecord(Model):
+    """The search behind the entry. The points are its whole history, in the order in which it consumed them."""
+
+    strategy: str
+    seed: int
+    evaluations: int
+    epochs: float
+    """Training epochs in all, as passes over the full training split."""
+    ordinal: int
+    """Which evaluation became this entry."""
+    points: tuple[SearchPoint, ...]
+
+
+class Card(Model):
+    """One published model."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    """dataset/target/name"""
+    key: Sha256
+    """Of the spec, dataset and generator that made it: the entry is up to date while they give the same key."""
+    dataset: DatasetRecord
+    target: TargetRecord
+    architecture: str
+    """The genotype's JSON, before pruning."""
+    sparsity: float
+    input: Tensor
+    output: Tensor
+    preprocessing: Preprocessing
+    files: tuple[PublishedFile, ...]
+    figures: dict[str, Figure]
+    """By name: activations, paper_ram, paper_size, macs, parameters, c_flash, c_ram, arena_head, arena_tail, arena_total, and
+    predicted_activations, predicted_ram, predicted_flash, predicted_macs beside them."""
+    limits: tuple[Limit, ...]
+    layers: tuple[LayerRow, ...]
+    seeds: tuple[SeedResult, ...]
+    validation_int8: Spread
+    """int8 accuracy on validation over the seeds."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Test split, rows are true classes, on the file that `headline` names."""
+    headline: Accuracy
+    """The test accuracy that tables show: of the int8 file for this target's runtime, all test inputs."""
+    headline_file: str
+    search: SearchRecord
+    known_limits: tuple[str, ...] = ()
+
+
+class BuildRecord(Model):
+    """build.json: what differs from run to run. Never part of a comparison."""
+
+    finished_utc: str
+    seconds: float
+    search_seconds: float
+    device: str
+    machine: str
+    generator_version: str
+    versions: dict[str, str]
+    ended_by: Literal["evaluations", "time budget", "interrupted"]

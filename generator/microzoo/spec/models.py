@@ -1,0 +1,313 @@
+"""What a spec may say, as frozen pydantic models: targets, datasets, and families (a dataset x targets, and how hard to search).
+
+Every field has its unit in its name and its meaning in `description`, from which the JSON Schema and the site's spec page come.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Runtime = Literal["c", "tflm"]
+Core = Literal["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
+
+
+class Model(BaseModel):
+    """Frozen, and strict about keys: a misspelt one is an error, not a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TargetBudget(Model):
+    """What the chip has. The model, its runtime and the application share it."""
+
+    ram_bytes: Count
+    """RAM of the MCU class in bytes."""
+    flash_bytes: Count
+    """Flash of the MCU class in bytes."""
+    macs: Count | None = None
+    """Most multiply-accumulates an inference may take. Give this or latency_ms."""
+    latency_ms: Positive | None = None
+    """Longest time of one inference in milliseconds, at the clock and cycles_per_mac of this target. Give this or macs."""
+
+    @model_validator(mode="after")
+    def _one_compute_limit(self) -> Self:
+        if (self.macs is None) == (self.latency_ms is None):
+            raise ValueError("give exactly one of macs and latency_ms")
+        return self
+
+
+class TargetReserve(Model):
+    """What the application keeps for itself: never available to the model."""
+
+    ram_bytes: Annotated[int, Field(ge=0)] = 0
+    """RAM in bytes for the application: stack, buffers, drivers."""
+    flash_bytes: Annotated[int, Field(ge=0)] = 0
+    """Flash in bytes for the application's own code."""
+
+
+class TargetSpec(Model):
+    """An MCU class with hard budgets. Its name is the file's."""
+
+    title: str
+    """One line for people."""
+    core: Core
+    """Arm core; decides compiler flags and the emulated board."""
+    clock_mhz: Positive
+    """Clock in MHz, used for estimated latencies."""
+    cycles_per_mac: Positive = 8.0
+    """Cycles of one multiply-accumulate with the chosen runtime, used to turn latency_ms into a limit on MACs: an estimate."""
+    runtime: Runtime = "c"
+    """c: our generated C with its kernel library. tflm: TensorFlow Lite Micro, whose code alone takes 48 KB of flash."""
+    budget: TargetBudget
+    """What the chip has."""
+    reserve: TargetReserve = TargetReserve()
+    """What the application keeps."""
+    boards: tuple[str, ...] = ()
+    """Boards or parts of this class, for people."""
+
+    @model_validator(mode="after")
+    def _something_left(self) -> Self:
+        for what in ("ram_bytes", "flash_bytes"):
+            total, kept = getattr(self.budget, what), getattr(self.reserve, what)
+            if kept >= total:
+                raise ValueError(f"reserve.{what} = {kept} leaves nothing of budget.{what} = {total}")
+        return self
+
+    @property
+    def ram_limit_bytes(self) -> int:
+        """RAM left for model and runtime."""
+        return self.budget.ram_bytes - self.reserve.ram_bytes
+
+    @property
+    def flash_limit_bytes(self) -> int:
+        """Flash left for model and runtime."""
+        return self.budget.flash_bytes - self.reserve.flash_bytes
+
+    @property
+    def macs_limit(self) -> int:
+        """Most MACs an inference may take; from latency_ms by clock and cycles_per_mac where that was given."""
+        if self.budget.macs is not None:
+            return self.budget.macs
+        assert self.budget.latency_ms is not None
+        return int(self.budget.latency_ms * 1e3 * self.clock_mhz / self.cycles_per_mac)
+
+
+class Source(Model):
+    """One file of a dataset."""
+
+    file: str
+    """Name in the dataset's folder of the cache."""
+    urls: tuple[str, ...] = ()
+    """Addresses to download it from, tried in order. Empty: it must be in the cache already."""
+    sha256: Sha256
+    """SHA-256 of the uncompressed bytes, so that another gzip header does not matter."""
+    role: Literal["train_images", "train_labels", "test_images", "test_labels", "archive"]
+    """What the reader takes it for."""
+
+    @model_validator(mode="after")
+    def _plain_name(self) -> Self:
+        if "/" in self.file or "\\" in self.file or self.file in (".", ".."):
+            raise ValueError(f"file = {self.file!r} must be a plain file name, without folders")
+        return self
+
+
+class Split(Model):
+    """How train, validation and test are cut: seeded, and stratified by class."""
+
+    validation: Share
+    """Share of the training part that selection sees and training does not."""
+    test: Share | None = None
+    """Share cut off as test where the dataset has no test part of its own."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the cut. Another seed is another dataset."""
+
+
+class Preprocess(Model):
+    """From raw values to what the network reads: (raw * scale - mean) / std. The shipped C does the same."""
+
+    raw_min: float
+    """Least raw value that can occur."""
+    raw_max: float
+    """Greatest raw value that can occur."""
+    scale: Positive = 1.0
+    """Factor on the raw value."""
+    mean: float = 0.0
+    """Subtracted after scaling."""
+    std: Positive = 1.0
+    """Divides last."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.raw_min >= self.raw_max:
+            raise ValueError(f"raw_min = {self.raw_min} must be less than raw_max = {self.raw_max}")
+        return self
+
+    @property
+    def real_range(self) -> tuple[float, float]:
+        """Least and greatest value that the network can read."""
+        low, high = ((raw * self.scale - self.mean) / self.std for raw in (self.raw_min, self.raw_max))
+        return low, high
+
+
+class Augment(Model):
+    """Random changes to training inputs, never to validation or test."""
+
+    shift: Annotated[int, Field(ge=0, le=8)] = 0
+    """Shift by up to this many pixels in each direction, zeros moving in."""
+    flip: bool = False
+    """Mirror left and right with probability one half."""
+
+
+class Licence(Model):
+    """What may be done with the data."""
+
+    name: str
+    """SPDX identifier, or words where there is none."""
+    redistributable: bool
+    """Whether samples of the data may be shipped with an entry."""
+    url: str = ""
+    """Where the licence stands."""
+
+
+class DatasetSpec(Model):
+    """One dataset: where its bytes come from, how they are read, cut and prepared. Its name is the file's."""
+
+    title: str
+    """Name for people."""
+    description: str = ""
+    """One paragraph for people."""
+    reader: Literal["idx", "sklearn_digits"]
+    """Format of the files."""
+    input_shape: tuple[Count, Count, Count]
+    """Height, width and channels of one input."""
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    """Names of the classes, in the order of the labels."""
+    sources: tuple[Source, ...] = ()
+    """The files. Empty for data that comes with a package."""
+    arrays_sha256: Sha256 | None = None
+    """For data that comes with a package: SHA-256 over its input bytes, then its label bytes (uint8)."""
+    split: Split
+    """How it is cut."""
+    preprocess: Preprocess
+    """How raw values become inputs."""
+    augment: Augment = Augment()
+    """Augmentation that suits this data."""
+    licence: Licence
+    """Licence of the data."""
+    citation: str
+    """What to cite."""
+
+
+class SearchSpec(Model):
+    """Constrained aging evolution."""
+
+    strategy: Literal["microzoo"] = "microzoo"
+    """Search strategy."""
+    evaluations: Count = 200
+    """Candidates trained in all, unless the time budget ends first."""
+    population: Count = 30
+    """How many of the newest evaluated candidates may become parents; the oldest leaves."""
+    tournament: Count = 8
+    """How many are drawn from the population to choose one parent."""
+    references: bool = True
+    """Whether scaled hand-made reference designs are part of the first generation."""
+    random_parents: Annotated[int, Field(ge=0)] = 10
+    """Random candidates in the first generation."""
+    parallel: Count = 4
+    """Candidates in flight at once. Part of the search's identity: another number is another history."""
+    epochs: Positive = 2.0
+    """Epochs of a candidate's training."""
+    samples: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the training split that candidates are trained on."""
+
+
+class TrainSpec(Model):
+    """The full training of the finalists."""
+
+    epochs: Positive = 20.0
+    """Passes over the training split."""
+    batch_size: Count = 128
+    """Inputs a step."""
+    learning_rate: Positive = 0.05
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
+    """L2 penalty."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Label smoothing."""
+    seeds: Count = 2
+    """Full trainings of each finalist; the headline gives mean and standard deviation over them."""
+
+
+class PruneSpec(Model):
+    """Structured pruning with feedback, during every training."""
+
+    enabled: bool = True
+    """Whether candidates carry a sparsity at all."""
+    max_sparsity: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8
+    """Greatest share of prunable channels that a candidate may lose."""
+    start: Share = 0.2
+    """Where in the training pruning starts."""
+    end: Share = 0.7
+    """Where in the training the final sparsity is reached."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start = {self.start} must be less than end = {self.end}")
+        return self
+
+
+class QuantiseSpec(Model):
+    """Post-training quantisation to int8."""
+
+    calibration_samples: Count = 512
+    """Training inputs that calibration looks at."""
+    methods: Annotated[tuple[Literal["minmax", "percentile"], ...], Field(min_length=1)] = ("minmax", "percentile")
+    """Calibrations to try; the best on the validation split is kept."""
+
+
+class SelectSpec(Model):
+    """Which candidates become entries."""
+
+    finalists: Count = 4
+    """Candidates of the front that are trained in full."""
+    winners: Annotated[int, Field(ge=1, le=3)] = 1
+    """Entries to publish: 1 = the most accurate; 2 adds the smallest; 3 adds one between."""
+
+
+class BudgetSpec(Model):
+    """Where to stop."""
+
+    minutes: Positive | None = None
+    """Wall time of one dataset x target in minutes, final training included. Ended by time, a build cannot be repeated to the
+    byte."""
+
+
+class FamilySpec(Model):
+    """A dataset x targets, and how hard to search. Its name is the file's."""
+
+    dataset: Name
+    """Name of a file in specs/datasets."""
+    targets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of files in specs/targets."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random."""
+    search: SearchSpec = SearchSpec()
+    """The search."""
+    train: TrainSpec = TrainSpec()
+    """The full training."""
+    prune: PruneSpec = PruneSpec()
+    """Pruning."""
+    quantise: QuantiseSpec = QuantiseSpec()
+    """Quantisation."""
+    select: SelectSpec = SelectSpec()
+    """Selection."""
+    budget: BudgetSpec = BudgetSpec()
+    """Time."""
