@@ -1,0 +1,174 @@
+"""Entries on disk: `<zoo>/<dataset>/<target>/<name>/` with card.json, build.json and the files that the card lists.
+
+An entry is written beside its place and swapped in, so that a folder with a card is always whole. Names beginning with a dot
+are ours while we write; a build that was killed leaves at most those, and the next one clears them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from microzoo.catalog.card import SCHEMA_VERSION, BuildRecord, Card
+from microzoo.catalog.files import writing
+from microzoo.errors import CatalogError
+
+CARD, BUILD = "card.json", "build.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published model as it lies on disk."""
+
+    folder: Path
+    card: Card
+    build: BuildRecord | None
+
+
+def sha256(content: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def entries(zoo: Path) -> list[Entry]:
+    """All entries of a zoo by ID. Raises CatalogError naming the entry and the field where one is damaged."""
+    if not zoo.is_dir():
+        return []
+    folders = sorted(path for path in zoo.glob("*/*/*") if path.is_dir() and not _is_ours(path.relative_to(zoo)))
+    return [read_entry(folder) for folder in folders]
+
+
+def read_entry(folder: Path) -> Entry:
+    """One entry. Checks the card and its ID against the folder; not the files: see `damage`."""
+    path = folder / CARD
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CatalogError(
+            f"{folder}: has no {CARD}: it is half-written or not an entry", "delete the folder and build again"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(
+            f"{path}: cannot be read: {error}", "restore the file, or delete the folder and build again"
+        ) from error
+    card = _card(path, text)
+    expected = "/".join(folder.parts[-3:])
+    if card.id != expected:
+        raise CatalogError(f'{path}: id = "{card.id}" but the folder says "{expected}"', "move the folder to where its id says")
+    build_path = folder / BUILD
+    build = None
+    if build_path.is_file():
+        try:
+            build = BuildRecord.model_validate_json(build_path.read_bytes())
+        except ValidationError as error:
+            raise CatalogError(f"{build_path}: {_first(error)}", "restore the file or delete it") from error
+    return Entry(folder, card, build)
+
+
+def damage(entry: Entry) -> list[str]:
+    """What is wrong with the files of an entry: missing, other size, other SHA-256, not listed. Empty: nothing."""
+    problems = []
+    listed = {file.path for file in entry.card.files}
+    for file in entry.card.files:
+        path = entry.folder / file.path
+        if not path.is_file():
+            problems.append(f"{path}: missing")
+            continue
+        content = path.read_bytes()
+        if len(content) != file.bytes:
+            problems.append(f"{path}: has {len(content)} bytes, the card says {file.bytes}")
+        elif sha256(content) != file.sha256:
+            problems.append(f"{path}: SHA-256 is {sha256(content)}, the card says {file.sha256}")
+    for path in sorted(entry.folder.rglob("*")):
+        name = path.relative_to(entry.folder).as_posix()
+        if path.is_file() and name not in listed and name not in (CARD, BUILD):
+            problems.append(f"{path}: not listed in the card")
+    return problems
+
+
+def write_entry(zoo: Path, card: Card, build: BuildRecord, files: Mapping[str, bytes]) -> Path:
+    """Writes an entry beside its place and swaps it in; gives its folder. `files`: path in the entry -> bytes, as the card lists them."""
+    assert {file.path for file in card.files} == set(files)
+    place = zoo / card.id
+    staging, old = place.parent / f".new-{place.name}", place.parent / f".old-{place.name}"
+    with writing(place):
+        shutil.rmtree(staging, ignore_errors=True)
+        for name, content in files.items():
+            _write(staging / PurePosixPath(name), content)
+        _write(staging / BUILD, _json(build.model_dump_json()))
+        _write(staging / CARD, _json(card.model_dump_json()))
+        shutil.rmtree(old, ignore_errors=True)
+        if place.exists():
+            place.rename(old)
+        staging.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def clear_leftovers(zoo: Path) -> None:
+    """Undoes what a killed build left: staging folders go, an entry that was moved aside comes back."""
+    with writing(zoo):
+        for path in sorted(zoo.glob("*/*/.old-*")):
+            place = path.parent / path.name.removeprefix(".old-")
+            if place.exists():
+                shutil.rmtree(path)
+            else:
+                path.rename(place)
+        for path in sorted(zoo.glob("*/*/.new-*")):
+            shutil.rmtree(path)
+
+
+def remove_others(zoo: Path, place: str, keep: Sequence[str]) -> list[str]:
+    """Deletes the entries of a dataset/target that are not named in `keep`; gives their IDs."""
+    gone = []
+    for folder in sorted((zoo / place).glob("*")):
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in keep:
+            with writing(folder):
+                shutil.rmtree(folder)
+            gone.append(f"{place}/{folder.name}")
+    return gone
+
+
+def _is_ours(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _card(path: Path, text: str) -> Card:
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CatalogError(
+            f"{path}:{error.lineno}: is not JSON: {error.msg}", "restore the file, or delete the folder and build again"
+        ) from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise CatalogError(f"{path}: schema_version = {version}, this microzoo reads up to {SCHEMA_VERSION}", "update microzoo")
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        raise CatalogError(f"{path}: {_first(error)}", "restore the file, or delete the folder and build again") from error
+
+
+def _first(error: ValidationError) -> str:
+    details = error.errors()
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return f"{'.'.join(str(part) for part in details[0]['loc'])}: {details[0]['msg']}{more}"
+
+
+def _json(text: str) -> bytes:
+    return (json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
