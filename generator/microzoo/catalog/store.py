@@ -21,6 +21,7 @@ from microzoo.catalog.files import writing
 from microzoo.errors import CatalogError
 
 CARD, BUILD = "card.json", "build.json"
+_RESTORE = "restore the file, or delete the folder and build again"
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,9 @@ def read_entry(folder: Path) -> Entry:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise CatalogError(
-            f"{folder}: has no {CARD}: it is half-written or not an entry", "delete the folder and build again"
-        ) from error
+        raise CatalogError(f"{folder}: has no {CARD}, so it is half-written", "delete the folder and build again") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(
-            f"{path}: cannot be read: {error}", "restore the file, or delete the folder and build again"
-        ) from error
+        raise CatalogError(f"{path}: cannot be read: {error}", _RESTORE) from error
     card = _card(path, text)
     expected = "/".join(folder.parts[-3:])
     if card.id != expected:
@@ -94,7 +91,7 @@ def damage(entry: Entry) -> list[str]:
 
 
 def write_entry(zoo: Path, card: Card, build: BuildRecord, files: Mapping[str, bytes]) -> Path:
-    """Writes an entry beside its place and swaps it in; gives its folder. `files`: path in the entry -> bytes, as the card lists them."""
+    """Writes an entry beside its place and swaps it in; gives its folder. `files`: path -> bytes, those that the card lists."""
     assert {file.path for file in card.files} == set(files)
     place = zoo / card.id
     staging, old = place.parent / f".new-{place.name}", place.parent / f".old-{place.name}"
@@ -144,16 +141,14 @@ def _card(path: Path, text: str) -> Card:
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
-        raise CatalogError(
-            f"{path}:{error.lineno}: is not JSON: {error.msg}", "restore the file, or delete the folder and build again"
-        ) from error
+        raise CatalogError(f"{path}:{error.lineno}: is not JSON: {error.msg}", _RESTORE) from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise CatalogError(f"{path}: schema_version = {version}, this microzoo reads up to {SCHEMA_VERSION}", "update microzoo")
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
-        raise CatalogError(f"{path}: {_first(error)}", "restore the file, or delete the folder and build again") from error
+        raise CatalogError(f"{path}: {_first(error)}", _RESTORE) from error
 
 
 def _first(error: ValidationError) -> str:

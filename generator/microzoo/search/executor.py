@@ -22,9 +22,10 @@ from microzoo.errors import TrainingError
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Executor(Protocol[T, R]):
+class Executor(Protocol[T, R_co]):
     """Takes tasks (candidates), yields results (evaluations).
 
     `next` blocks and gives results strictly in the order of `submit`. What runs is deterministic
@@ -40,7 +41,7 @@ class Executor(Protocol[T, R]):
         """Queues a task. Never blocks for its result."""
         ...
 
-    def next(self) -> tuple[T, R]:
+    def next(self) -> tuple[T, R_co]:
         """The oldest task in flight with its result. Raises TrainingError where the machinery failed."""
         ...
 

@@ -1,0 +1,1 @@
+"""One spec through every stage: the only room that knows all the others."""

@@ -1,0 +1,64 @@
+"""The time budget of one job: when the search has to stop so that the full trainings still fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import mean
+
+from microzoo.search.front import finalists
+from microzoo.search.history import Row
+
+FINAL_SHARE = 0.6
+"""At most this share of the whole budget goes to full trainings; they get fewer epochs where they would need more."""
+MEASURE_SHARE = 0.08
+"""Kept for quantisation, export and measuring."""
+SLACK = 1.15
+MIN_FINAL_EPOCHS = 1.0
+
+
+class Clock:
+    """Counts the budget of a job down. No budget: never ends."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """seconds: of wall time from now, or None."""
+        self.started = time.monotonic()
+        self.seconds = seconds
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, None without a budget."""
+        return None if self.seconds is None else max(0.0, self.seconds - self.elapsed)
+
+    def search_is_over(self, rows: Sequence[Row], final_seconds: float) -> bool:
+        """Whether the rest of the budget is needed for full trainings that take `final_seconds`, and for measuring."""
+        if self.seconds is None or not rows or self.left is None:
+            return False
+        reserved = min(final_seconds * SLACK, self.seconds * FINAL_SHARE) + self.seconds * MEASURE_SHARE
+        return self.left <= reserved
+
+    def final_epochs(self, wanted: float, seconds_for_wanted: float) -> float:
+        """How many epochs the full trainings can have: `wanted`, or what fits into the rest of the budget."""
+        if self.seconds is None or self.left is None or seconds_for_wanted <= 0:
+            return wanted
+        available = max(0.0, self.left - self.seconds * MEASURE_SHARE) / SLACK
+        return max(MIN_FINAL_EPOCHS, min(wanted, wanted * available / seconds_for_wanted))
+
+
+def seconds_per_epoch(row: Row) -> float:
+    """Wall seconds of one pass over the training split, as this candidate's short training took them."""
+    return row.evaluation.seconds / row.evaluation.epochs if row.evaluation.epochs > 0 else 0.0
+
+
+def final_seconds(rows: Sequence[Row], count: int, seeds: int, epochs: float, workers: int) -> float:
+    """Estimated wall seconds of the full trainings of the present finalists, on `workers` workers."""
+    chosen = finalists(rows, count)
+    if not chosen:
+        return 0.0
+    each = mean(seconds_per_epoch(row) for row in chosen) * epochs
+    return each * -(-len(chosen) * seeds // workers)

@@ -1,0 +1,201 @@
+"""One dataset on one target: search, full trainings, selection, publishing. Killed anywhere and started again, it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from microzoo.build.budget import Clock, final_seconds
+from microzoo.build.finals import train_finals
+from microzoo.build.key import search_identity
+from microzoo.build.publish import Draft, build_record, draft
+from microzoo.build.report import Report, SearchProgress
+from microzoo.build.scratch import finals_folder, history_path, store_arrays
+from microzoo.build.select import Finalist, pick_finalists, pick_winners
+from microzoo.build.training import Final, FinalTask, Trainer, worker_count
+from microzoo.catalog.store import remove_others, write_entry
+from microzoo.cost.predict import predict
+from microzoo.data.arrays import Dataset
+from microzoo.data.load import load
+from microzoo.errors import TargetInfeasibleError
+from microzoo.search.executor import LocalExecutor
+from microzoo.search.gate import Limits
+from microzoo.search.history import History, Row
+from microzoo.search.propose import Problem
+from microzoo.search.run import search
+from microzoo.search.types import Candidate, Evaluation
+from microzoo.space.sampling import MICROZOO_SPACE
+from microzoo.spec.load import Job
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a build writes: the zoo, its history and scratch, and the device that it trains on."""
+
+    zoo: Path
+    work: Path
+    device: str
+
+
+def limits_of(job: Job) -> Limits:
+    """What a network may need on this target."""
+    return Limits(job.target.ram_limit_bytes, job.target.flash_limit_bytes, job.target.macs_limit)
+
+
+def problem_of(job: Job) -> Problem:
+    """The search problem of a job."""
+    family = job.family
+    return Problem(
+        input_shape=job.dataset.input_shape,
+        classes=len(job.dataset.classes),
+        runtime=job.target.runtime,
+        limits=limits_of(job),
+        rules=MICROZOO_SPACE,
+        seed=family.seed,
+        population=family.search.population,
+        tournament=family.search.tournament,
+        parallel=family.search.parallel,
+        references=family.search.references,
+        random_parents=family.search.random_parents,
+        max_sparsity=family.prune.max_sparsity if family.prune.enabled else 0.0,
+    )
+
+
+class JobBuild:
+    """One job in progress."""
+
+    def __init__(self, job: Job, places: Places, seconds: float | None, report: Report) -> None:
+        """seconds: the time budget, None for none."""
+        self.job, self.places, self.report = job, places, report
+        self.clock = Clock(seconds)
+        self.identity = search_identity(job)
+        self.workers = worker_count(job.family.search.parallel, places.device)
+        self.arrays = history_path(places.work, job, self.identity).parent / "arrays"
+        self.trainer = Trainer(job, self.arrays, places.device)
+
+    def run(self) -> list[str]:
+        """Everything; gives the IDs of the entries. Raises MicrozooError where there is nothing to publish."""
+        dataset = load(self.job.dataset_name, self.job.dataset)
+        store_arrays(self.arrays, dataset)
+        rows = self._search()
+        searched = self.clock.elapsed
+        done = len(rows) >= self.job.family.search.evaluations
+        ended_by: Literal["evaluations", "time budget"] = "evaluations" if done else "time budget"
+        candidates = self._finish(rows)
+        drafts = self._drafts(candidates, rows, dataset)
+        record = build_record(seconds=self.clock.elapsed, search_seconds=searched, device=self.places.device, ended_by=ended_by)
+        for item in drafts:
+            write_entry(self.places.zoo, item.card, record, item.files)
+            self.report.published(item.card.id, _summary(item))
+        names = [item.card.id.rsplit("/", 1)[1] for item in drafts]
+        for gone in remove_others(self.places.zoo, self.job.place, names):
+            self.report.note(f"{gone}: removed, the spec no longer gives it")
+        return [item.card.id for item in drafts]
+
+    def _search(self) -> list[Row]:
+        family = self.job.family
+        started, spent = time.monotonic(), 0.0
+
+        def progress(rows: list[Row]) -> None:
+            nonlocal spent
+            spent += rows[-1].evaluation.epochs
+            rate = spent / max(1e-9, time.monotonic() - started)
+            self.report.searching(SearchProgress(rows, family.search.evaluations, self.clock.left, rate))
+
+        def over(rows: list[Row]) -> bool:
+            return self.clock.search_is_over(rows, self._final_seconds(rows))
+
+        with History(history_path(self.places.work, self.job, self.identity), self.identity) as history:
+            known = history.rows()
+            if known:
+                self.report.note(f"{self.job.place}: going on after {len(known)} evaluations of an earlier run")
+            if len(known) >= family.search.evaluations or over(known):
+                return known
+            executor: LocalExecutor[Candidate, Evaluation]
+            with LocalExecutor(self.trainer.evaluate, self.workers, threads=self.places.device != "cpu") as executor:
+                return search(
+                    problem_of(self.job),
+                    history,
+                    executor,
+                    evaluations=family.search.evaluations,
+                    on_row=progress,
+                    should_stop=over,
+                )
+
+    def _final_seconds(self, rows: Sequence[Row]) -> float:
+        family = self.job.family
+        return final_seconds(rows, family.select.finalists, family.train.seeds, family.train.epochs, self.workers)
+
+    def _finish(self, rows: Sequence[Row]) -> list[Finalist]:
+        """Trains the finalists in full, all seeds; what an earlier run finished is read from disk."""
+        family = self.job.family
+        chosen = pick_finalists(rows, family.select.finalists, family.select.winners, limits_of(self.job))
+        if not chosen:
+            failures = sorted({row.evaluation.failure or "" for row in rows})
+            raise TargetInfeasibleError(
+                f"{self.job.place}: none of {len(rows)} candidates could be trained ({', '.join(failures)})",
+                "lower train.learning_rate, or look at the data",
+            )
+        epochs = self.clock.final_epochs(family.train.epochs, self._final_seconds(rows))
+        if epochs < family.train.epochs:
+            self.report.note(
+                f"{self.job.place}: the time budget leaves {epochs:.1f} of {family.train.epochs:g} epochs a full training"
+            )
+        tasks = [
+            FinalTask(row.candidate.ordinal, row.candidate.architecture, row.candidate.sparsity, seed, epochs)
+            for row in chosen
+            for seed in range(family.train.seeds)
+        ]
+        folder = finals_folder(self.places.work, self.job, self.identity)
+        results = train_finals(self.trainer, tasks, folder, self.workers, self.report)
+        return self._finalists(chosen, tasks, results)
+
+    def _finalists(self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: dict[FinalTask, Final]) -> list[Finalist]:
+        """Those of which every seed came through."""
+        found = []
+        for row in chosen:
+            finals = [results.get(task) for task in tasks if task.ordinal == row.candidate.ordinal]
+            whole = tuple(final for final in finals if final is not None)
+            if len(whole) < len(finals):
+                continue
+            best = max(whole, key=lambda final: final.validation_int8)
+            _, resources = predict(best.model.graph, self.job.target.runtime)
+            found.append(Finalist(row.candidate, whole, resources))
+        if not found:
+            raise TargetInfeasibleError(
+                f"{self.job.place}: no finalist came through full training and quantisation", "see the lines above"
+            )
+        return found
+
+    def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], dataset: Dataset) -> list[Draft]:
+        """Measures the winners; one that does not fit is left out, and the next best takes its place."""
+        remaining, drafts, missed = list(candidates), dict[str, Draft](), list[str]()
+        measured: dict[int, Draft] = {}
+        while remaining:
+            winners = pick_winners(remaining, self.job.family.select.winners, limits_of(self.job))
+            drafts = {}
+            for name, finalist in winners:
+                ordinal = finalist.candidate.ordinal
+                self.report.measuring(f"{self.job.place}/{name}")
+                item = measured.get(ordinal) or draft(self.job, name, finalist, rows, dataset)
+                measured[ordinal] = item
+                if item.misses:
+                    missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")
+                    self.report.note(f"{self.job.place}: not published: {missed[-1]}")
+                    remaining.remove(finalist)
+                    break
+                drafts[name] = Draft(item.card.model_copy(update={"id": f"{self.job.place}/{name}"}), item.files)
+            else:
+                return list(drafts.values())
+        raise TargetInfeasibleError(
+            f"{self.job.place}: no finalist fits as measured: {' | '.join(missed)}", "raise the budget of the target"
+        )
+
+
+def _summary(item: Draft) -> str:
+    card = item.card
+    needs = ", ".join(f"{limit.name} {limit.need:,.0f}/{limit.have:,.0f} {limit.unit}" for limit in card.limits)
+    return f"{card.headline.value:.2%} int8 test accuracy ({card.headline.correct}/{card.headline.n}); {needs}"

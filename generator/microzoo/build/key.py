@@ -1,0 +1,42 @@
+"""What an entry depends on, as one hash: while it stays the same, the entry is up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from microzoo.data.load import checksum
+from microzoo.spec.load import Job
+
+RECIPE_VERSION = 1
+"""Raised whenever the generator would make another entry, or measure it otherwise, from the same spec."""
+SEARCH_VERSION = 1
+"""Raised whenever the search would propose or train other candidates from the same spec: old histories are then of no use."""
+
+
+def job_key(job: Job) -> str:
+    """SHA-256 over everything that decides the entries of a job. Needs no data. Names, prose and time budgets are left out."""
+    family = job.family.model_dump(mode="json", exclude={"dataset", "targets", "budget"})
+    return _digest({"recipe": RECIPE_VERSION, "search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+
+
+def search_identity(job: Job) -> str:
+    """SHA-256 over everything that decides the search's next step, so that a longer search goes on in the same history."""
+    family = job.family.model_dump(mode="json", include={"seed", "prune"})
+    family["search"] = job.family.search.model_dump(mode="json", exclude={"evaluations"})
+    family["train"] = job.family.train.model_dump(mode="json", exclude={"epochs", "seeds"})
+    return _digest({"search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+
+
+def _surroundings(job: Job) -> dict[str, Any]:
+    return {
+        "dataset": checksum(job.dataset),
+        "augment": job.dataset.augment.model_dump(mode="json"),
+        "classes": len(job.dataset.classes),
+        "target": job.target.model_dump(mode="json", exclude={"title", "boards"}),
+    }
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,227 @@
+"""From a winner to an entry: export, measure on the exported files, judge against the target, write the card."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import microzoo
+from microzoo.build.key import job_key
+from microzoo.build.select import Finalist
+from microzoo.catalog.card import (
+    BuildRecord,
+    Card,
+    DatasetRecord,
+    Figure,
+    Preprocessing,
+    PublishedFile,
+    SearchPoint,
+    SearchRecord,
+    SeedResult,
+    Spread,
+    TargetRecord,
+)
+from microzoo.catalog.files import writing
+from microzoo.catalog.store import sha256
+from microzoo.cost.predict import predict
+from microzoo.data.arrays import Dataset
+from microzoo.data.load import checksum
+from microzoo.export.c import c_sources
+from microzoo.export.onnx import onnx
+from microzoo.export.tflite import tflite
+from microzoo.graph.integer import IntegerModel
+from microzoo.measure.entry import Measurement, measure_entry
+from microzoo.quantise.reference import quantise_input
+from microzoo.search.history import Row
+from microzoo.spec.load import Job
+
+FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "other"]
+_FORMATS: dict[str, FileFormat] = {".tflite": "tflite", ".onnx": "onnx", ".c": "c", ".h": "header"}
+_VERSIONS = ("torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A measured model that may become an entry: it does where every limit fits."""
+
+    card: Card
+    files: dict[str, bytes]
+
+    @property
+    def misses(self) -> list[str]:
+        """By how much it misses which limit; empty where it fits."""
+        return [
+            f"{limit.name} {limit.need:,.0f} of {limit.have:,.0f} {limit.unit}, {limit.need - limit.have:,.0f} too many"
+            for limit in self.card.limits
+            if not limit.fits
+        ]
+
+
+def export_files(model: IntegerModel) -> dict[str, bytes]:
+    """The published files of a model: path in the entry -> bytes."""
+    sources = {f"c/{name}": text.encode() for name, text in c_sources(model).items()}
+    return {"model.tflite": tflite(model), "model.onnx": onnx(model), **sources}
+
+
+def draft(job: Job, name: str, finalist: Finalist, rows: Sequence[Row], dataset: Dataset) -> Draft:
+    """Exports and measures one winner. This is the one time that the test split is looked at for this entry."""
+    model = finalist.finals[finalist.published_seed].model
+    files = export_files(model)
+    x_test = quantise_input(dataset.test.x, model.tensors[model.graph.input])
+    with tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
+        folder = Path(temporary)
+        with writing(folder):
+            for path, content in files.items():
+                place = folder / PurePosixPath(path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+        predicted = predicted_figures(job, model)
+        measurement = measure_entry(folder, job.target, x_test, dataset.test.y, predicted=predicted)
+    return Draft(_card(job, name, finalist, rows, dataset, files, measurement), files)
+
+
+def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
+    """What the search believed of this network, to stand beside what was measured."""
+    _, resources = predict(model.graph, job.target.runtime)
+    runtime = job.target.runtime
+    return {
+        "predicted_activations": Figure(
+            value=resources.activation_bytes, unit="bytes", kind="predicted", method="live tensors of the graph, best order"
+        ),
+        "predicted_ram": Figure(
+            value=resources.ram_bytes, unit="bytes", kind="predicted", method=f"activations and the RAM of runtime {runtime}"
+        ),
+        "predicted_flash": Figure(
+            value=resources.flash_bytes, unit="bytes", kind="predicted", method=f"weights and the code of runtime {runtime}"
+        ),
+        "predicted_macs": Figure(value=resources.macs, unit="macs", kind="predicted", method="sum over the graph's operators"),
+    }
+
+
+def build_record(
+    *, seconds: float, search_seconds: float, device: str, ended_by: Literal["evaluations", "time budget", "interrupted"]
+) -> BuildRecord:
+    """When, where and with what."""
+    return BuildRecord(
+        finished_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        search_seconds=round(search_seconds, 1),
+        device=device,
+        machine=f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        generator_version=microzoo.__version__,
+        versions={package: version(package) for package in _VERSIONS},
+        ended_by=ended_by,
+    )
+
+
+def _card(
+    job: Job,
+    name: str,
+    finalist: Finalist,
+    rows: Sequence[Row],
+    dataset: Dataset,
+    files: dict[str, bytes],
+    measurement: Measurement,
+) -> Card:
+    preprocess = job.dataset.preprocess
+    return Card(
+        id=f"{job.place}/{name}",
+        key=job_key(job),
+        dataset=_dataset(job, dataset),
+        target=_target(job),
+        architecture=finalist.candidate.architecture.to_json(),
+        sparsity=finalist.candidate.sparsity,
+        input=measurement.input,
+        output=measurement.output,
+        preprocessing=Preprocessing(**preprocess.model_dump()),
+        files=tuple(
+            PublishedFile(
+                path=path,
+                format=_FORMATS.get(PurePosixPath(path).suffix, "other"),
+                bytes=len(content),
+                sha256=sha256(content),
+                accuracy=measurement.accuracies.get(path, ()),
+            )
+            for path, content in files.items()
+        ),
+        figures=measurement.figures,
+        limits=measurement.limits,
+        layers=measurement.layers,
+        seeds=tuple(
+            SeedResult(
+                seed=seed,
+                validation_accuracy_float=final.validation_float,
+                validation_accuracy_int8=final.validation_int8,
+                published=seed == finalist.published_seed,
+            )
+            for seed, final in enumerate(finalist.finals)
+        ),
+        validation_int8=Spread(mean=finalist.mean_int8, standard_deviation=finalist.deviation_int8, n=len(finalist.finals)),
+        confusion=measurement.confusion,
+        headline=measurement.headline,
+        headline_file=measurement.headline_file,
+        search=_search(job, finalist, rows),
+        known_limits=measurement.known_limits,
+    )
+
+
+def _dataset(job: Job, dataset: Dataset) -> DatasetRecord:
+    spec = job.dataset
+    return DatasetRecord(
+        name=job.dataset_name,
+        title=spec.title,
+        input_shape=spec.input_shape,
+        classes=spec.classes,
+        checksum=checksum(spec),
+        train=len(dataset.train),
+        validation=len(dataset.validation),
+        test=len(dataset.test),
+        licence=spec.licence.name,
+        licence_url=spec.licence.url,
+        citation=spec.citation,
+    )
+
+
+def _target(job: Job) -> TargetRecord:
+    spec = job.target
+    return TargetRecord(
+        name=job.target_name,
+        title=spec.title,
+        core=spec.core,
+        clock_mhz=spec.clock_mhz,
+        runtime=spec.runtime,
+        ram_bytes=spec.budget.ram_bytes,
+        flash_bytes=spec.budget.flash_bytes,
+        reserve_ram_bytes=spec.reserve.ram_bytes,
+        reserve_flash_bytes=spec.reserve.flash_bytes,
+        macs_limit=spec.macs_limit,
+        boards=spec.boards,
+    )
+
+
+def _search(job: Job, finalist: Finalist, rows: Sequence[Row]) -> SearchRecord:
+    points = tuple(
+        SearchPoint(
+            ordinal=row.candidate.ordinal,
+            origin=row.candidate.origin,
+            validation_accuracy=row.evaluation.validation_accuracy,
+            activation_bytes=row.evaluation.resources.activation_bytes,
+            flash_bytes=row.evaluation.resources.flash_bytes,
+            macs=row.evaluation.resources.macs,
+        )
+        for row in rows
+    )
+    return SearchRecord(
+        strategy=job.family.search.strategy,
+        seed=job.family.seed,
+        evaluations=len(rows),
+        epochs=round(sum(row.evaluation.epochs for row in rows), 3),
+        ordinal=finalist.candidate.ordinal,
+        points=points,
+    )

@@ -1,0 +1,50 @@
+"""The work folder of one job: prepared arrays, the search's history, finished full trainings. All of it can be made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from microzoo.catalog.files import writing
+from microzoo.data.arrays import Dataset, Part
+from microzoo.spec.load import Job
+
+PARTS = ("train", "validation")
+
+
+def history_path(work: Path, job: Job, identity: str) -> Path:
+    """The search's database; another identity is another file."""
+    return work / job.place / identity[:16] / "history.sqlite"
+
+
+def finals_folder(work: Path, job: Job, identity: str) -> Path:
+    """Where finished full trainings are kept."""
+    return work / job.place / identity[:16] / "finals"
+
+
+def store_arrays(folder: Path, dataset: Dataset) -> None:
+    """Training and validation split as .npy files, so that worker processes share them; never the test split."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in PARTS:
+            part: Part = getattr(dataset, name)
+            for letter, array in (("x", part.x), ("y", part.y)):
+                partial = folder / f".{name}-{letter}.npy"
+                np.save(partial, array)
+                partial.replace(folder / f"{name}-{letter}.npy")
+
+
+def load_arrays(folder: Path) -> tuple[Part, Part]:
+    """Training and validation split as `store_arrays` left them."""
+    train, validation = (Part(np.load(folder / f"{name}-x.npy"), np.load(folder / f"{name}-y.npy")) for name in PARTS)
+    return train, validation
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """The whole file or none of it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}")
+        partial.write_bytes(content)
+        partial.replace(path)

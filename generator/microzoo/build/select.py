@@ -1,0 +1,68 @@
+"""Which finalists become entries. Validation only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from microzoo.build.training import Final
+from microzoo.cost.resources import Resources
+from microzoo.search.front import finalists, pareto_front
+from microzoo.search.gate import Limits
+from microzoo.search.history import Row
+from microzoo.search.types import Candidate
+
+SMALL_ERROR_FACTOR = 2.0
+"""A candidate may make twice the best one's errors and still be trained in full for its size."""
+NAMES = ("accurate", "small", "balanced")
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One candidate with all its full trainings, by seed number; `resources` of the network that would be published."""
+
+    candidate: Candidate
+    finals: tuple[Final, ...]
+    resources: Resources
+
+    @property
+    def mean_int8(self) -> float:
+        """Mean int8 accuracy on validation over the seeds."""
+        return mean(final.validation_int8 for final in self.finals)
+
+    @property
+    def deviation_int8(self) -> float | None:
+        """Standard deviation over the seeds, n - 1 in the denominator; None for one seed."""
+        return stdev(final.validation_int8 for final in self.finals) if len(self.finals) > 1 else None
+
+    @property
+    def published_seed(self) -> int:
+        """The seed with the best int8 accuracy on validation, the first of equals."""
+        return max(range(len(self.finals)), key=lambda seed: (self.finals[seed].validation_int8, -seed))
+
+
+def pick_finalists(rows: Sequence[Row], count: int, winners: int, limits: Limits) -> list[Row]:
+    """The most accurate of the front; where small winners are wanted too, the smallest that are not hopeless."""
+    chosen = finalists(rows, count)
+    if winners > 1 and chosen:
+        best_error = 1.0 - chosen[0].evaluation.validation_accuracy
+        useful = [
+            row for row in pareto_front(rows) if 1.0 - row.evaluation.validation_accuracy <= SMALL_ERROR_FACTOR * best_error
+        ]
+        useful.sort(key=lambda row: (limits.violation(row.evaluation.resources), row.candidate.ordinal))
+        extra = [useful[0], useful[len(useful) // 2]] if useful else []
+        chosen += [row for row in extra[: winners - 1] if row not in chosen]
+    return chosen
+
+
+def pick_winners(candidates: Sequence[Finalist], winners: int, limits: Limits) -> list[tuple[str, Finalist]]:
+    """(name, finalist): "accurate", then "small", then "balanced" (the middle one by size), all different."""
+    by_accuracy = sorted(candidates, key=lambda f: (-f.mean_int8, limits.violation(f.resources), f.candidate.ordinal))
+    chosen = by_accuracy[:1]
+    rest = sorted(by_accuracy[1:], key=lambda f: (limits.violation(f.resources), f.candidate.ordinal))
+    if winners > 1 and rest:
+        chosen.append(rest.pop(0))
+    if winners > 2 and rest:
+        chosen.append(rest[len(rest) // 2])
+    return list(zip(NAMES, chosen, strict=False))

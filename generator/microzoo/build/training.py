@@ -1,0 +1,163 @@
+"""What worker processes do: train one candidate briefly, or one finalist in full and put it into int8.
+
+Tasks and results are small and picklable; arrays come from files, once a process. This module imports torch only inside the
+functions that workers call, so that the parent process never needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microzoo.build.scratch import load_arrays
+from microzoo.cost.predict import predict
+from microzoo.data.arrays import Part
+from microzoo.errors import QuantisationError
+from microzoo.graph.graph import Graph
+from microzoo.graph.integer import IntegerModel
+from microzoo.search.types import Candidate, Evaluation
+from microzoo.space.architecture import Architecture
+from microzoo.space.lowering import lower
+from microzoo.spec.load import Job
+
+if TYPE_CHECKING:
+    from microzoo.train.data import TrainingData
+    from microzoo.train.loop import Trained
+
+
+@dataclass(frozen=True)
+class FinalTask:
+    """One full training: of evaluation `ordinal`, with the seed number `seed`, for `epochs` epochs."""
+
+    ordinal: int
+    architecture: Architecture
+    sparsity: float
+    seed: int
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Final:
+    """What a full training gave: the int8 network of the best calibration, and its accuracies on validation."""
+
+    model: IntegerModel
+    validation_float: float
+    validation_int8: float
+    calibration: str
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How candidates of one job are trained. Called with a task, on a worker."""
+
+    job: Job
+    arrays: Path
+    device: str
+
+    def evaluate(self, candidate: Candidate) -> Evaluation:
+        """A candidate's short training."""
+        search = self.job.family.search
+        seed = _seed(self.job.family.seed, 0, candidate.ordinal)
+        trained = self._fit(candidate.architecture, candidate.sparsity, search.epochs, search.samples, seed)
+        _, resources = predict(trained.graph, self.job.target.runtime)
+        return Evaluation(trained.validation_accuracy, resources, trained.epochs, trained.seconds, trained.failure)
+
+    def finish(self, task: FinalTask) -> Final | str:
+        """A finalist's full training and its quantisation; a text says why there is none."""
+        seed = _seed(self.job.family.seed, 1 + task.seed, task.ordinal)
+        trained = self._fit(task.architecture, task.sparsity, task.epochs, 1.0, seed)
+        if trained.failure is not None:
+            return f"training {trained.failure}"
+        try:
+            return self._quantised(trained, seed)
+        except QuantisationError as error:
+            return str(error)
+
+    def _fit(self, architecture: Architecture, sparsity: float, epochs: float, samples: float, seed: int) -> Trained:
+        from microzoo.prune.schedule import PruningPlan
+        from microzoo.train.augment import Augmentation
+        from microzoo.train.loop import fit
+        from microzoo.train.recipe import Recipe
+
+        if self.device == "cpu":
+            _one_thread()
+        train, prune, augment = self.job.family.train, self.job.family.prune, self.job.dataset.augment
+        preprocess = self.job.dataset.preprocess
+        recipe = Recipe(
+            epochs=epochs,
+            batch_size=train.batch_size,
+            learning_rate=train.learning_rate,
+            weight_decay=train.weight_decay,
+            label_smoothing=train.label_smoothing,
+            samples=samples,
+        )
+        return fit(
+            self._graph(architecture),
+            _training_data(self.arrays),
+            recipe,
+            seed=seed,
+            device=self.device,
+            pruning=PruningPlan(sparsity, prune.start, prune.end) if prune.enabled and sparsity > 0 else None,
+            augmentation=Augmentation(augment.shift, augment.shift, fill=preprocess.real_range[0], flip=augment.flip),
+        )
+
+    def _graph(self, architecture: Architecture) -> Graph:
+        return lower(architecture, self.job.dataset.input_shape, len(self.job.dataset.classes))
+
+    def _quantised(self, trained: Trained, seed: int) -> Final:
+        """The calibration that is best on validation; equal ones: the first in the spec's order."""
+        from microzoo.quantise.integer import quantise
+        from microzoo.quantise.reference import quantise_input, run
+
+        graph, _ = predict(trained.graph, self.job.target.runtime)
+        train, validation = _parts(self.arrays)
+        wanted = min(self.job.family.quantise.calibration_samples, len(train))
+        images = train.x[np.sort(np.random.default_rng(seed).permutation(len(train))[:wanted])]
+        best: Final | None = None
+        for method in self.job.family.quantise.methods:
+            model = quantise(graph, trained.weights, images, input_range=self.job.dataset.preprocess.real_range, method=method)
+            logits = run(model, quantise_input(validation.x, model.tensors[model.graph.input]))
+            score = float((logits.argmax(axis=1) == validation.y).mean())
+            if best is None or score > best.validation_int8:
+                best = Final(model, trained.validation_accuracy, score, method)
+        assert best is not None
+        return best
+
+
+def _seed(base: int, stage: int, ordinal: int) -> int:
+    """A training's seed, far from every other one's. Stage 0 is the search, 1 + n the n-th full training."""
+    return int(np.random.SeedSequence([base, stage, ordinal]).generate_state(1, np.uint32)[0])
+
+
+@lru_cache(maxsize=1)
+def _parts(arrays: Path) -> tuple[Part, Part]:
+    return load_arrays(arrays)
+
+
+@lru_cache(maxsize=1)
+def _training_data(arrays: Path) -> TrainingData:
+    from microzoo.train.data import TrainingData
+
+    train, validation = _parts(arrays)
+    return TrainingData(train.x, train.y, validation.x, validation.y)
+
+
+@lru_cache(maxsize=1)
+def _one_thread() -> None:
+    """Two threads never helped networks this small, and one gives the same bits every time."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def worker_count(parallel: int, device: str) -> int:
+    """How many trainings run at once: as many as are in flight, on the CPU at most one a core."""
+    if device != "cpu":
+        return parallel
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(parallel, cores))

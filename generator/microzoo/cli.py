@@ -1,0 +1,235 @@
+"""The command `zoo`: parse, call, print. No logic, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microzoo.duration import parse_duration
+from microzoo.errors import MicrozooError
+
+app = typer.Typer(
+    name="zoo",
+    help="Searches tiny neural networks that truly fit a microcontroller, and publishes them with measured figures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+ZooOption = Annotated[Path, typer.Option("--out", help="The zoo: one folder per model.", show_default=True)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class Device(StrEnum):
+    """Where networks are trained."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class SchemaKind(StrEnum):
+    """The three kinds of spec."""
+
+    family = "family"
+    target = "target"
+    dataset = "dataset"
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+def build(
+    specs: Annotated[list[Path] | None, typer.Argument(help="Spec files, or folders of them. Default: specs/")] = None,
+    out: ZooOption = Path("zoo"),
+    work: Annotated[Path, typer.Option(help="Search history and scratch; a later build goes on from it.")] = Path("build/work"),
+    site: Annotated[Path, typer.Option(help="Where the site is rendered.")] = Path("build/site"),
+    budget: Annotated[
+        float | None, typer.Option(parser=_duration, metavar="TIME", help="Wall time of the whole build: 90s, 20m, 1h30m.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where networks are trained.")] = Device.auto,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the specs' own seed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build again even what is up to date.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built, and build nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build every model of the specs that is not up to date, then render the site."""
+    from rich.console import Console
+
+    from microzoo.build import site as site_stage
+    from microzoo.build import zoo as stage
+    from microzoo.build.job import Places
+    from microzoo.console import ConsoleReport
+    from microzoo.spec.load import load_jobs
+
+    paths = specs or [Path("specs")]
+    jobs = stage.overridden(load_jobs(paths), seed=seed)
+    if dry_run:
+        _print_plan(stage.plan(jobs, out, work), as_json=as_json)
+        return
+    with ConsoleReport(Console(stderr=as_json)) as report:
+        ids = stage.build(jobs, Places(out, work, stage.device_for(device.value)), report, seconds=budget, force=force)
+        page = site_stage.render(out, site_stage.specs_folder(paths), site, report)
+    if as_json:
+        _print_json({"entries": ids, "site": str(page)})
+    else:
+        typer.echo(f"site: {page}")
+
+
+@app.command("list")
+def list_entries(out: ZooOption = Path("zoo"), as_json: JsonOption = False) -> None:
+    """List the models of the zoo."""
+    from microzoo.build.zoo import find
+    from microzoo.tables import entry_rows, print_table
+
+    rows = entry_rows(find(out, None))
+    if as_json:
+        _print_json(rows)
+    else:
+        print_table(f"{len(rows)} models in {out}", rows)
+
+
+@app.command()
+def show(
+    entry: Annotated[str, typer.Argument(metavar="ID", help="dataset/target/name")],
+    out: ZooOption = Path("zoo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show every figure of a model, each with how it came about."""
+    from microzoo.build.zoo import find
+    from microzoo.tables import card_tables, print_table
+
+    for found in find(out, entry):
+        if as_json:
+            _print_json(found.card.model_dump(mode="json"))
+        else:
+            for title, rows in card_tables(found.card):
+                print_table(title, rows)
+
+
+@app.command()
+def verify(
+    entry: Annotated[str | None, typer.Argument(metavar="[ID]", help="dataset/target/name; default: all")] = None,
+    out: ZooOption = Path("zoo"),
+    specs: Annotated[Path, typer.Option(help="Folder that holds datasets/.")] = Path("specs"),
+    quick: Annotated[bool, typer.Option("--quick", help="Checksums only.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every published number from the files; exit 1 on any difference."""
+    from dataclasses import asdict
+
+    from microzoo.build.verify import dataset_specs, verify
+    from microzoo.build.zoo import find
+    from microzoo.tables import print_table
+
+    found = find(out, entry)
+    datasets = {} if quick else dataset_specs(specs)
+    differences = []
+    for item in found:
+        differences.extend(verify(item, datasets, quick=quick))
+    faults = [difference for difference in differences if not difference.excused]
+    if as_json:
+        _print_json({"entries": [item.card.id for item in found], "differences": [asdict(item) for item in differences]})
+    else:
+        if differences:
+            print_table("differences", [asdict(difference) for difference in differences])
+        what = "checksums" if quick else "checksums and every measured number"
+        typer.echo(f"{len(found)} entries, {what}: {len(faults)} differences")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def site(
+    out: ZooOption = Path("zoo"),
+    specs: Annotated[Path, typer.Option(help="Folder of the specs that the site shows.")] = Path("specs"),
+    to: Annotated[Path, typer.Option("--site", help="Where the site is rendered.")] = Path("build/site"),
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of --serve.")] = 8000,
+) -> None:
+    """Render the site from the zoo."""
+    from rich.console import Console
+
+    from microzoo.build import site as stage
+    from microzoo.console import ConsoleReport
+
+    with ConsoleReport(Console()) as report:
+        page = stage.render(out, specs, to, report)
+    typer.echo(f"site: {page}")
+    if serve:
+        stage.serve(to, port, typer.echo)
+
+
+@app.command()
+def schema(
+    kind: Annotated[SchemaKind, typer.Argument(help="Which kind of spec.")] = SchemaKind.family,
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write all schemas into this folder instead, for editors.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a kind of spec."""
+    from microzoo.catalog.files import writing
+    from microzoo.spec.schema import SCHEMAS, schema_text
+
+    if write is None:
+        typer.echo(schema_text(kind.value), nl=False)
+        return
+    with writing(write):
+        write.mkdir(parents=True, exist_ok=True)
+        for name in SCHEMAS:
+            (write / f"{name}.json").write_text(schema_text(name), encoding="utf-8")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, and what is skipped without it."""
+    from dataclasses import asdict
+
+    from microzoo.doctor import examine
+    from microzoo.tables import print_table
+
+    rows = [asdict(finding) for finding in examine()]
+    if as_json:
+        _print_json(rows)
+    else:
+        print_table("this machine", rows)
+
+
+def _print_plan(plans: list[Any], *, as_json: bool) -> None:
+    from microzoo.tables import plan_rows, print_table
+
+    rows = plan_rows(plans)
+    if as_json:
+        _print_json(rows)
+    else:
+        print_table("plan", rows)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Entry point of the `zoo` script: an error of the user's is one line and exit 1; Ctrl-C is exit 130."""
+    try:
+        app()
+    except MicrozooError as error:
+        typer.echo(f"zoo: {error}", err=True)
+        sys.exit(error.exit_code)
+    except SystemExit as error:
+        if error.code == INTERRUPTED:
+            typer.echo("\nzoo: stopped; everything finished is kept, the same command goes on from there", err=True)
+        raise
