@@ -69,7 +69,7 @@ def build(
     """Build every model of the specs that is not up to date, then render the site."""
     from rich.console import Console
 
-    from microzoo.build import site as site_stage
+    from microzoo.build import rendering
     from microzoo.build import zoo as stage
     from microzoo.build.job import Places
     from microzoo.console import ConsoleReport
@@ -82,7 +82,7 @@ def build(
         return
     with ConsoleReport(Console(stderr=as_json)) as report:
         ids = stage.build(jobs, Places(out, work, stage.device_for(device.value)), report, seconds=budget, force=force)
-        page = site_stage.render(out, site_stage.specs_folder(paths), site, report)
+        page = rendering.render(out, rendering.specs_folder(paths), site, report)
     if as_json:
         _print_json({"entries": ids, "site": str(page)})
     else:
@@ -163,14 +163,14 @@ def site(
     """Render the site from the zoo."""
     from rich.console import Console
 
-    from microzoo.build import site as stage
+    from microzoo.build import rendering
     from microzoo.console import ConsoleReport
 
     with ConsoleReport(Console()) as report:
-        page = stage.render(out, specs, to, report)
+        page = rendering.render(out, specs, to, report)
     typer.echo(f"site: {page}")
     if serve:
-        stage.serve(to, port, typer.echo)
+        rendering.serve(to, port, typer.echo)
 
 
 @app.command()

@@ -63,16 +63,16 @@ class Draft:
         ]
 
 
-def export_files(model: IntegerModel) -> dict[str, bytes]:
+def export_files(model: IntegerModel, labels: tuple[str, ...]) -> dict[str, bytes]:
     """The published files of a model: path in the entry -> bytes."""
-    sources = {f"c/{name}": text.encode() for name, text in c_sources(model).items()}
-    return {"model.tflite": tflite(model), "model.onnx": onnx(model), **sources}
+    sources = {f"c/{file}": text.encode() for file, text in c_sources(model, labels=labels).items()}
+    return {"model.tflite": tflite(model, labels=labels), "model.onnx": onnx(model, labels=labels), **sources}
 
 
 def draft(job: Job, name: str, finalist: Finalist, rows: Sequence[Row], dataset: Dataset) -> Draft:
     """Exports and measures one winner. This is the one time that the test split is looked at for this entry."""
     model = finalist.finals[finalist.published_seed].model
-    files = export_files(model)
+    files = export_files(model, job.dataset.classes)
     x_test = quantise_input(dataset.test.x, model.tensors[model.graph.input])
     with tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
         folder = Path(temporary)

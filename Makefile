@@ -1,0 +1,52 @@
+# `make demo` shows it work, `make test` checks it, `make help` lists the rest. Setting up is a stamp file: a second make is instant.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TEST_READY := $(VENV)/.ready-to-test
+DEMO := build/demo
+BENCHMARKS := $(sort $(wildcard benchmarks/[!_]*.py))
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bench site lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: $(TEST_READY) ## Install everything into .venv, and the system packages that the tests need
+
+demo: $(READY) ## Search, train, measure and publish two small models of handwritten digits, with their site
+	$(BIN)/zoo build specs/demo.toml --out $(DEMO)/zoo --work $(DEMO)/work --site $(DEMO)/site
+	@printf '\nThe site: file://%s\n' "$(CURDIR)/$(DEMO)/site/index.html"
+
+test: $(TEST_READY) ## Lint, type-check, check the layers, run the tests on two cores
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+bench: $(READY) ## Run every benchmark; each prints its machine and a ratio to its peer
+	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+site: $(READY) ## Render the published zoo into build/site
+	$(BIN)/zoo site
+
+lock: $(READY) ## Resolve requirements/*.txt again, keeping what still fits (ARGS=--upgrade for the newest)
+	$(LOCK) $(ARGS) --extra tflm --group dev pyproject.toml -o requirements/all.txt
+	echo uv | $(LOCK) $(ARGS) - -o requirements/uv.txt
+
+clean: ## Remove what was generated and the caches; keep .venv and the search history in build/work
+	rm -rf build/demo build/site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find generator tests benchmarks site -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements/all.txt requirements/uv.txt pyproject.toml tools/system.sh tools/setup.sh
+	sh tools/system.sh build
+	sh tools/setup.sh $(VENV)
+	@touch $@
+
+$(TEST_READY): $(READY)
+	sh tools/system.sh test
+	@touch $@

@@ -1,0 +1,126 @@
+"""Bytes of live activations over the operators of a .tflite, by four definitions, from the file alone.
+
+A tensor is live from the operator that writes it (the model's inputs: from the first operator) to the last one that reads it (the
+model's outputs: to the end). Constants live in flash and are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from microzoo.errors import MeasurementError
+from microzoo.measure.tflite_file import TfliteModel
+
+
+def lifetimes(model: TfliteModel) -> dict[int, tuple[int, int]]:
+    """Activation tensor -> indices of the first and the last operator at which it is live."""
+    end = max(len(model.ops) - 1, 0)
+    spans = dict.fromkeys(model.inputs, (0, 0))
+    for index, op in enumerate(model.ops):
+        spans |= dict.fromkeys(op.outputs, (index, index))
+        for tensor in op.inputs:
+            if tensor in spans:
+                spans[tensor] = (spans[tensor][0], index)
+    for tensor in model.outputs:
+        if tensor in spans:
+            spans[tensor] = (spans[tensor][0], end)
+    return spans
+
+
+def live_at(model: TfliteModel) -> tuple[tuple[int, ...], ...]:
+    """For every operator the tensors live while it runs: its inputs, its outputs and what is kept for later."""
+    live: list[list[int]] = [[] for _ in model.ops]
+    for tensor, (first, last) in lifetimes(model).items():
+        for index in range(first, min(last, len(model.ops) - 1) + 1):
+            live[index].append(tensor)
+    return tuple(tuple(tensors) for tensors in live)
+
+
+def peak_bytes(model: TfliteModel) -> int:
+    """Live peak in file order: the model's input included, nothing in place."""
+    return max((sum(model.tensors[tensor].bytes for tensor in live) for live in live_at(model)), default=0)
+
+
+def paper_ram_bytes(model: TfliteModel) -> int:
+    """Live peak as the µNAS paper counts it: the model's input excluded, add in place (Liberis et al. 2021, section 3.3).
+
+    An ADD writes over an operand that dies there, and a RESHAPE is another view of its input: neither takes bytes of its own.
+    """
+    spans = lifetimes(model)
+    root = {tensor: tensor for tensor in spans}
+    for index, op in enumerate(model.ops):
+        for tensor in op.inputs:
+            if tensor in spans and (
+                op.kind == "RESHAPE" or (op.kind == "ADD" and _may_hold_sum(model, spans, root, tensor, index))
+            ):
+                root[op.outputs[0]] = root[tensor]
+                break
+
+    def held(live: Iterable[int]) -> int:
+        owners = {root[tensor] for tensor in live}.difference(model.inputs)
+        return sum(model.tensors[tensor].bytes for tensor in owners)
+
+    return max((held(live) for live in live_at(model)), default=0)
+
+
+def _may_hold_sum(model: TfliteModel, spans: dict[int, tuple[int, int]], root: dict[int, int], operand: int, index: int) -> bool:
+    """Whether ADD `index` may write over `operand`: of the sum's size, not the model's input, and no view of it is read later."""
+    sum_bytes = model.tensors[model.ops[index].outputs[0]].bytes
+    views = [tensor for tensor in spans if root[tensor] == root[operand] and spans[tensor][0] < index]
+    dies = all(spans[tensor][1] <= index for tensor in views)
+    return dies and root[operand] not in model.inputs and model.tensors[operand].bytes == sum_bytes
+
+
+def planned_bytes(model: TfliteModel) -> int | None:
+    """Bytes of the activation arena as the file's own memory plan places it: the furthest end of a live tensor.
+
+    None where the file carries no plan or leaves a live tensor to the runtime. Raises MeasurementError where the plan lets two
+    live tensors overlap other than by an ADD or a RESHAPE in place.
+    """
+    spans, offsets = lifetimes(model), model.offline_offsets
+    if offsets is None or any(offsets[tensor] < 0 for tensor in spans):
+        return None
+    for index, live in enumerate(live_at(model)):
+        _check_overlaps(model, offsets, spans, index, live)
+    return max((offsets[tensor] + model.tensors[tensor].bytes for tensor in spans), default=0)
+
+
+def live_bytes(model: TfliteModel) -> tuple[int, ...]:
+    """For every operator the bytes of live activations; where the file has a memory plan, bytes shared in place count once."""
+    if planned_bytes(model) is None:
+        return tuple(sum(model.tensors[tensor].bytes for tensor in live) for live in live_at(model))
+    assert model.offline_offsets is not None
+    return tuple(
+        _covered((model.offline_offsets[tensor], model.offline_offsets[tensor] + model.tensors[tensor].bytes) for tensor in live)
+        for live in live_at(model)
+    )
+
+
+def _covered(intervals: Iterable[tuple[int, int]]) -> int:
+    """Length of the union of half-open intervals."""
+    total, reached = 0, 0
+    for start, stop in sorted(intervals):
+        total += max(stop - max(start, reached), 0)
+        reached = max(reached, stop)
+    return total
+
+
+def _check_overlaps(
+    model: TfliteModel, offsets: tuple[int, ...], spans: dict[int, tuple[int, int]], index: int, live: tuple[int, ...]
+) -> None:
+    """Live tensors at operator `index` share no bytes, save views of one tensor, and a sum with an operand that dies there."""
+    op = model.ops[index]
+    placed = sorted((offsets[tensor], tensor) for tensor in live)
+    for (start, tensor), (other_start, other) in pairwise(placed):
+        if other_start >= start + model.tensors[tensor].bytes:
+            continue
+        pair = {tensor, other}
+        same_place = start == other_start and model.tensors[tensor].bytes == model.tensors[other].bytes
+        view = any(former.kind == "RESHAPE" and pair <= {*former.inputs, *former.outputs} for former in model.ops[: index + 1])
+        sum_in_place = (
+            op.kind == "ADD" and pair & set(op.outputs) and any(spans[dying][1] == index for dying in pair & set(op.inputs))
+        )
+        if not (same_place and (view or sum_in_place)):
+            names = f'"{model.tensors[tensor].name}" and "{model.tensors[other].name}"'
+            raise MeasurementError(f"the memory plan overlaps {names}, both live at operator {index} ({op.kind})")

@@ -1,0 +1,72 @@
+"""Programs run beside this one, several at a time, with limits: native code may crash or hang on bad bytes, and we must not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from microzoo.errors import MeasurementError
+
+DEFAULT_SECONDS = 1800.0
+"""Wall time after which a runtime counts as hanging."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def run_together(commands: Sequence[Sequence[str | Path]], what: str, seconds: float = DEFAULT_SECONDS) -> list[str]:
+    """Run all commands at once and wait. Returns what each wrote to its standard error.
+
+    what: names the work in errors, for instance "model.tflite in TensorFlow Lite Micro". Each child has one thread for numerics.
+    Raises MeasurementError where one fails, dies of a signal, or `seconds` of wall time pass; the others are ended.
+    """
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    logs: list[IO[bytes]] = []
+    with ExitStack() as stack:
+        children: list[subprocess.Popen[bytes]] = []
+        for command in commands:
+            logs.append(stack.enter_context(TemporaryFile()))
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=logs[-1], env=environment
+            )
+            stack.callback(_end, child)
+            children.append(child)
+        deadline = time.monotonic() + seconds
+        for child, log in zip(children, logs, strict=True):
+            _wait(child, log, what, deadline, seconds)
+        return [_text(log) for log in logs]
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child that still runs, and collect it."""
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+
+
+def _wait(child: subprocess.Popen[bytes], log: IO[bytes], what: str, deadline: float, seconds: float) -> None:
+    try:
+        status = child.wait(max(deadline - time.monotonic(), 0.0))
+    except subprocess.TimeoutExpired as error:
+        raise MeasurementError(f"{what}: no result after {seconds:g} s", "give it more time, or a smaller model") from error
+    if status < 0:
+        raise MeasurementError(f"{what}: ended by {signal.Signals(-status).name}", "the file may be damaged: export it again")
+    if status > 0:
+        lines = [line.strip() for line in _text(log).splitlines() if line.strip()]
+        raise MeasurementError(f"{what}: {lines[-1] if lines else f'exit code {status}'}")
+
+
+def _text(log: IO[bytes]) -> str:
+    """The last 64 KiB that were written."""
+    end = log.seek(0, os.SEEK_END)
+    log.seek(max(end - 65536, 0))
+    return log.read().decode(errors="replace")

@@ -1,0 +1,209 @@
+"""Everything that a card says of an entry's files, measured on these files: accuracies, figures, layers, limits.
+
+Enters a folder with one .tflite, one .onnx and the C sources (in `c/` or beside them), the target, and the test split as int8;
+leaves a `Measurement`. The same files and tools give the same measurement, so that it can be recomputed and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from microzoo.catalog.card import Accuracy, Figure, LayerRow, Limit, Tensor
+from microzoo.errors import MeasurementError, ToolMissingError
+from microzoo.measure.accuracy import (
+    DEFAULT_TFLM_SECONDS,
+    Labels,
+    accuracy,
+    affordable_inputs,
+    argmax_disagreements,
+    confusion_matrix,
+    require_equal,
+)
+from microzoo.measure.c_runtime import CRuntime
+from microzoo.measure.c_sources import c_sources
+from microzoo.measure.figures import arena_figures, file_figures
+from microzoo.measure.footprint import footprint_figures
+from microzoo.measure.layers import layer_rows, mac_count
+from microzoo.measure.runtimes import Int8, LiteRtRuntime, OnnxRuntime, Runtime, TflmRuntime
+from microzoo.measure.tflite_file import TfliteModel, read_tflite
+from microzoo.measure.verdict import limits
+from microzoo.spec.models import TargetSpec
+
+
+@dataclass(frozen=True)
+class EntryFiles:
+    """The files of one entry. `folder`: what the paths of `accuracies` are relative to."""
+
+    folder: Path
+    tflite: Path
+    onnx: Path
+    c_folder: Path
+    c_source: Path
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """input, output: of the .tflite. accuracies: path in the folder, forward slashes -> one for every runtime that ran it.
+    confusion and headline: of `headline_file` in the target's runtime, over all test inputs. known_limits: what was not measured
+    here, and why.
+    """
+
+    input: Tensor
+    output: Tensor
+    accuracies: dict[str, tuple[Accuracy, ...]]
+    figures: dict[str, Figure]
+    limits: tuple[Limit, ...]
+    layers: tuple[LayerRow, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    headline: Accuracy
+    headline_file: str
+    known_limits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one runtime made of one file. y: int8 (n, classes) for the first n test inputs, None where it cannot run here."""
+
+    path: str
+    runtime: str
+    y: Int8 | None
+    absent: str = ""
+
+
+def entry_files(folder: Path) -> EntryFiles:
+    """Find the files of an entry. Raises MeasurementError where one is missing or there are two of a kind."""
+    one: dict[str, Path] = {}
+    for suffix in (".tflite", ".onnx"):
+        found = sorted(folder.glob(f"*{suffix}"))
+        if len(found) != 1:
+            names = ", ".join(path.name for path in found) or "none"
+            raise MeasurementError(f"{folder}: needs exactly one {suffix} file, has {names}", "export the model again")
+        one[suffix] = found[0]
+    c_folder = folder / "c" if (folder / "c").is_dir() else folder
+    return EntryFiles(folder, one[".tflite"], one[".onnx"], c_folder, c_sources(c_folder).units[0])
+
+
+def measure_entry(
+    folder: Path,
+    target: TargetSpec,
+    x_test: Int8,
+    y_test: Labels,
+    *,
+    predicted: Mapping[str, Figure] | None = None,
+    max_seconds_per_runtime: float | None = None,
+) -> Measurement:
+    """Measure the files in `folder`.
+
+    x_test: int8 (N, H, W, C), quantised with the model's input parameters. y_test: classes (N,). predicted: figures to stand
+    beside the measured ones, and in their place where a tool is missing. max_seconds_per_runtime: nominal time of the one slow
+    runtime, TFLM's reference kernels on one core; it runs the first n test inputs that fit, by MACs and a fixed speed.
+
+    Raises MeasurementError where a file is damaged, a runtime refuses it, or C and TFLM differ in a single output bit.
+    """
+    assert len(x_test) == len(y_test) >= 1
+    files = entry_files(folder)
+    model = read_tflite(files.tflite)
+    seconds = DEFAULT_TFLM_SECONDS if max_seconds_per_runtime is None else max_seconds_per_runtime
+    results = run_all(files, x_test, affordable_inputs(mac_count(model), len(x_test), seconds))
+    accuracies: dict[str, tuple[Accuracy, ...]] = {}
+    for result in results:
+        if result.y is not None:
+            entry = accuracy(result.runtime, result.y, y_test)
+            accuracies[result.path] = (*accuracies.get(result.path, ()), entry)
+    figures = dict(predicted or {}) | all_figures(files, model, target, results)
+    best = headline(results, target, len(x_test))
+    assert best.y is not None
+    return Measurement(
+        input=end_tensor(model, model.inputs),
+        output=end_tensor(model, model.outputs),
+        accuracies=accuracies,
+        figures=figures,
+        limits=limits(target, figures),
+        layers=layer_rows(model),
+        confusion=confusion_matrix(best.y, y_test),
+        headline=accuracy(best.runtime, best.y, y_test),
+        headline_file=best.path,
+        known_limits=tuple(
+            f"{result.path} was not run in {result.runtime}: {result.absent}" for result in results if result.absent
+        ),
+    )
+
+
+def run_all(files: EntryFiles, x_test: Int8, tflm_inputs: int) -> tuple[Outputs, ...]:
+    """Outputs of C, TFLM (the first `tflm_inputs`), LiteRT and onnxruntime, in this order; absent ones say why."""
+    c_path = files.c_source.relative_to(files.folder).as_posix()
+    plan: tuple[tuple[Runtime, Path, str, int], ...] = (
+        (CRuntime(), files.c_folder, c_path, len(x_test)),
+        (TflmRuntime(), files.tflite, files.tflite.name, tflm_inputs),
+        (LiteRtRuntime(), files.tflite, files.tflite.name, len(x_test)),
+        (OnnxRuntime(), files.onnx, files.onnx.name, len(x_test)),
+    )
+    results = []
+    for runtime, place, path, inputs in plan:
+        reason = runtime.missing()
+        y = None if reason else runtime.run(place, x_test[:inputs])
+        results.append(Outputs(path, runtime.name, y, reason or ""))
+    return tuple(results)
+
+
+def all_figures(files: EntryFiles, model: TfliteModel, target: TargetSpec, results: tuple[Outputs, ...]) -> dict[str, Figure]:
+    """Figures counted from the files, of the arena, of the linked C, and of the agreement between runtimes."""
+    return {
+        **file_figures(model, files.tflite, files.onnx),
+        **arena_figures(model, files.tflite),
+        **footprint_figures(files.c_folder, target.core),
+        **agreement_figures(results),
+    }
+
+
+def agreement_figures(results: tuple[Outputs, ...]) -> dict[str, Figure]:
+    """c_tflm_differences (zero, or MeasurementError), and argmax disagreements of LiteRT and onnxruntime with C, else TFLM."""
+    c, tflm, litert, onnx = results
+    if c.y is None or tflm.y is None:
+        absent = c.absent or tflm.absent
+        equal = Figure(value=None, unit="count", kind="measured", method=f"not compared: {absent}")
+    else:
+        common = require_equal(c.y, c.runtime, tflm.y, tflm.runtime)
+        method = f"inputs of {common} on which the outputs of {c.path} in {c.runtime} and {tflm.path} in {tflm.runtime} differ"
+        equal = Figure(value=0, unit="count", kind="measured", method=method)
+    golden = c if c.y is not None else tflm
+    return {
+        "c_tflm_differences": equal,
+        "litert_argmax_disagreements": _disagreements(litert, golden),
+        "onnx_argmax_disagreements": _disagreements(onnx, golden),
+    }
+
+
+def _disagreements(result: Outputs, golden: Outputs) -> Figure:
+    if result.y is None or golden.y is None:
+        absent = result.absent or golden.absent
+        return Figure(value=None, unit="count", kind="measured", method=f"not compared: {absent}")
+    common = min(len(result.y), len(golden.y))
+    method = (
+        f"inputs of {common} that {result.path} in {result.runtime} classifies otherwise than {golden.path} in {golden.runtime}"
+    )
+    return Figure(value=argmax_disagreements(result.y, golden.y), unit="count", kind="measured", method=method)
+
+
+def headline(results: tuple[Outputs, ...], target: TargetSpec, inputs: int) -> Outputs:
+    """The run that the headline stands for: the file of the target's runtime, over all `inputs`.
+
+    Runtime c: the generated C, else the .tflite. Runtime tflm: the .tflite in TFLM where it ran all inputs, else in LiteRT.
+    Raises ToolMissingError where nothing ran them all.
+    """
+    c, tflm, litert, _ = results
+    for result in (c, tflm, litert) if target.runtime == "c" else (tflm, litert):
+        if result.y is not None and len(result.y) == inputs:
+            return result
+    reasons = "; ".join(result.absent for result in results if result.absent)
+    raise ToolMissingError(f"no runtime for a headline accuracy over all {inputs} test inputs: {reasons}")
+
+
+def end_tensor(model: TfliteModel, ends: tuple[int, ...]) -> Tensor:
+    """The model's one input or output, without batch. Raises MeasurementError where it is not one int8 tensor with one scale."""
+    tensor = model.tensors[ends[0]]
+    if len(ends) != 1 or tensor.dtype != "INT8" or len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
+        raise MeasurementError(f'"{tensor.name}": models with one int8 input and one int8 output, a scale each, can be measured')
+    return Tensor(shape=tensor.shape[1:], scale=tensor.scales[0], zero_point=tensor.zero_points[0])

@@ -1,0 +1,78 @@
+"""The target's budgets against an entry's figures: what it needs, what there is, and how sure the need is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from microzoo.catalog.card import Figure, Kind, Limit
+from microzoo.errors import MeasurementError
+from microzoo.spec.models import TargetSpec
+
+TFLM_CODE_BYTES = 48 * 1024
+"""Flash of TensorFlow Lite Micro itself with the kernels of these models: 41-48 KB were measured on Cortex-M builds at -Os."""
+
+CERTAINTY: tuple[Kind, ...] = ("measured", "emulated", "estimated", "predicted")
+"""From the surest kind of figure to the weakest."""
+
+
+def limits(target: TargetSpec, figures: Mapping[str, Figure]) -> tuple[Limit, ...]:
+    """RAM, flash and compute of `target` against `figures`, in this order.
+
+    Runtime c: c_ram (static RAM and stack) and c_flash; where those have no value, predicted_ram and predicted_flash, and the
+    limit's kind says "predicted". Runtime tflm: the arena (its 32-bit estimate, else the 64-bit total as an upper bound, else
+    predicted_ram) and the file's bytes + TFLM's own code. Raises MeasurementError where a budget can be judged by no figure.
+    """
+    ram, flash = (_c_ram, _c_flash) if target.runtime == "c" else (_tflm_ram, _tflm_flash)
+    macs = _value(figures, "macs")
+    return (
+        Limit(name="ram", have=target.ram_limit_bytes, unit="bytes", **ram(figures)),
+        Limit(name="flash", have=target.flash_limit_bytes, unit="bytes", **flash(figures)),
+        Limit(
+            name="compute",
+            need=macs,
+            have=target.macs_limit,
+            unit="macs",
+            kind=figures["macs"].kind,
+            method="macs of the .tflite",
+        ),
+    )
+
+
+def _c_ram(figures: Mapping[str, Figure]) -> dict[str, object]:
+    return _first(figures, ("c_ram", "static RAM with the arena, and the deepest stack"), ("predicted_ram", "no cross-compiler"))
+
+
+def _c_flash(figures: Mapping[str, Figure]) -> dict[str, object]:
+    return _first(figures, ("c_flash", "linked code and constants"), ("predicted_flash", "no cross-compiler"))
+
+
+def _tflm_ram(figures: Mapping[str, Figure]) -> dict[str, object]:
+    return _first(
+        figures,
+        ("arena_total_32bit", "arena on a 32-bit part; without TFLM's stack and the interpreter object"),
+        ("arena_total", "arena of a 64-bit build: an upper bound, its pointers are twice as long"),
+        ("predicted_ram", "no TFLM here and no memory plan in the file"),
+    )
+
+
+def _tflm_flash(figures: Mapping[str, Figure]) -> dict[str, object]:
+    size = _value(figures, "tflite_bytes")
+    method = f"tflite_bytes + {TFLM_CODE_BYTES:,} bytes of TFLM's own code (41-48 KB measured on Cortex-M builds)"
+    return {"need": size + TFLM_CODE_BYTES, "kind": "estimated", "method": method}
+
+
+def _first(figures: Mapping[str, Figure], *choices: tuple[str, str]) -> dict[str, object]:
+    """Need, kind and method of the first figure of `choices` (name, explanation) that has a value."""
+    for name, explanation in choices:
+        figure = figures.get(name)
+        if figure is not None and figure.value is not None:
+            return {"need": figure.value, "kind": figure.kind, "method": f"{name}: {explanation}"}
+    names = ", ".join(name for name, _ in choices)
+    raise MeasurementError(f"no figure to judge a budget by: {names} all have no value", "install what they need: `zoo doctor`")
+
+
+def _value(figures: Mapping[str, Figure], name: str) -> float:
+    figure = figures.get(name)
+    if figure is None or figure.value is None:
+        raise MeasurementError(f"no figure to judge a budget by: {name} has no value")
+    return figure.value

@@ -1,0 +1,64 @@
+"""What the figures of a card are called, what they mean, and how one is fetched so that a missing one names entry and field."""
+
+from __future__ import annotations
+
+from microzoo.catalog.card import Card, Figure, Kind, Limit
+from microzoo.errors import SiteError
+
+KINDS: dict[Kind, str] = {
+    "measured": "read off the exported file in a real runtime",
+    "emulated": "run on an emulated Cortex-M: instructions, not cycles",
+    "estimated": "derived with stated assumptions",
+    "predicted": "from a formula, before the file existed",
+}
+
+TITLES = {
+    "activations": "Activations",
+    "peak_bytes": "Activations, nothing in place",
+    "paper_ram": "RAM as µNAS defines it",
+    "paper_size": "Size as µNAS defines it",
+    "macs": "Multiply-accumulates",
+    "parameters": "Parameters",
+    "c_flash": "Flash of the generated C",
+    "c_ram": "Static RAM of the generated C",
+    "c_stack": "Stack of the generated C",
+    "arena_head": "TFLM arena, head",
+    "arena_tail": "TFLM arena, tail",
+    "arena_total": "TFLM arena, total",
+    "predicted_activations": "Activations, predicted",
+    "predicted_ram": "RAM, predicted",
+    "predicted_flash": "Flash, predicted",
+    "predicted_macs": "Multiply-accumulates, predicted",
+}
+"""By the name in `Card.figures`; a figure that is not here is shown under its own name."""
+
+LIMITS = {"ram": "RAM", "flash": "Flash", "compute": "Compute"}
+
+
+def title(name: str) -> str:
+    """Name for people."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def figure(card: Card, name: str) -> Figure:
+    """The figure called `name`. Raises SiteError naming entry and field where the card lacks it."""
+    found = card.figures.get(name)
+    if found is None:
+        raise SiteError(f"{card.id}/card.json: figures.{name} is missing", "build the entry again")
+    return found
+
+
+def figure_value(card: Card, name: str) -> float:
+    """The value of a figure that every entry must have. Raises SiteError where it is missing or has no value."""
+    found = figure(card, name)
+    if found.value is None:
+        raise SiteError(f"{card.id}/card.json: figures.{name}.value is null ({found.method})", "build the entry again")
+    return found.value
+
+
+def limit(card: Card, name: str) -> Limit:
+    """The budget called `name`. Raises SiteError naming entry and field where the card lacks it."""
+    found = next((limit for limit in card.limits if limit.name == name), None)
+    if found is None:
+        raise SiteError(f'{card.id}/card.json: limits has no "{name}"', "build the entry again")
+    return found

@@ -1,0 +1,250 @@
+"""The page of one model: everything that its template needs, computed from the card and the build record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from microzoo.catalog.card import Card, Figure, Limit
+from microzoo.catalog.store import Entry
+from microzoo.errors import SiteError
+from microzoo.pages.diagram import architecture, caption
+from microzoo.pages.figures import KINDS, LIMITS, figure, figure_value, limit, title
+from microzoo.pages.plot import history, memory
+from microzoo.pages.table import page_of, spread_words, tflite_bytes
+from microzoo.pages.text import duration, exact, grouped, percent, points, quantity, shape, short
+
+FORMATS = {
+    "tflite": "TensorFlow Lite, int8",
+    "onnx": "ONNX, int8 (QDQ)",
+    "c": "C99 source",
+    "header": "C header",
+    "golden": "test vectors",
+    "other": "other",
+}
+
+
+def model_context(entry: Entry, root: str) -> dict[str, Any]:
+    """What `model.html` is rendered with. Raises SiteError naming entry and field where the card lacks something it must have."""
+    card = entry.card
+    _check_confusion(card)
+    if not card.layers:
+        raise SiteError(f"{card.id}/card.json: layers is empty", "build the entry again")
+    return {
+        "card": card,
+        "build": entry.build,
+        "root": root,
+        "name": card.id.split("/")[-1],
+        "kinds": KINDS,
+        "headlines": headlines(card),
+        "bars": [_bar(each) for each in card.limits],
+        "downloads": [_download(card, index) for index in range(len(card.files))],
+        "accuracies": [(file.path, each) for file in card.files for each in file.accuracy],
+        "figures": [_figure_row(name, each) for name, each in card.figures.items()],
+        "compared": compared(card),
+        "confusion": confusion(card),
+        "layers": [_layer(card, index) for index in range(len(card.layers))],
+        "total_parameters": sum(layer.parameters for layer in card.layers),
+        "total_macs": sum(layer.macs for layer in card.layers),
+        "memory": memory(card.layers, limit(card, "ram").have, title="Memory over time"),
+        "architecture": architecture(card.layers, card.input.shape, title="Architecture"),
+        "history": history(card.search.points, card.search.ordinal, title="Search history") if card.search.points else None,
+        "spread": spread_words(card),
+        "use": usage(card),
+        "genotype": _pretty(card),
+        "duration": duration,
+        "percent": percent,
+        "points": points,
+        "grouped": grouped,
+        "shape": shape,
+    }
+
+
+def headlines(card: Card) -> list[dict[str, str]]:
+    """The figures at the top of the page: title, value, remark, kind and method of each."""
+    ram, flash = limit(card, "ram"), limit(card, "flash")
+    macs, file_bytes = figure(card, "macs"), tflite_bytes(card)
+    head = card.headline
+    accuracy = {
+        "title": "Accuracy, int8, test",
+        "value": percent(head.value, head.n),
+        "remark": f"{grouped(head.correct)} of {grouped(head.n)}; validation {spread_words(card)}",
+        "kind": "measured",
+        "method": f"{card.headline_file} in {head.runtime}",
+    }
+    return [
+        accuracy,
+        *(_headline_limit(each) for each in (ram, flash)),
+        {
+            "title": "Compute",
+            "value": short(figure_value(card, "macs")),
+            "remark": f"multiply-accumulates of {short(card.target.macs_limit)} allowed",
+            "kind": macs.kind,
+            "method": macs.method,
+        },
+        {
+            "title": "File",
+            "value": quantity(file_bytes, "bytes"),
+            "remark": f"{grouped(file_bytes)} B of .tflite",
+            "kind": "measured",
+            "method": "size of the file",
+        },
+    ]
+
+
+def compared(card: Card) -> list[dict[str, str]]:
+    """Predicted against found: the search's formula beside what the exported file needs. Pairs whose figure has no value say so."""
+    pairs = (
+        ("predicted_activations", figure(card, "activations")),
+        ("predicted_ram", _as_figure(limit(card, "ram"))),
+        ("predicted_flash", _as_figure(limit(card, "flash"))),
+        ("predicted_macs", figure(card, "macs")),
+    )
+    found = []
+    for name, actual in pairs:
+        predicted = figure(card, name)
+        difference = "–"
+        if predicted.value is not None and actual.value:
+            difference = f"{100 * (predicted.value - actual.value) / actual.value:+.1f}\N{NO-BREAK SPACE}%"
+        found.append(
+            {
+                "title": title(name.removeprefix("predicted_")) if name != "predicted_ram" else "RAM",
+                "predicted": _exact(predicted),
+                "actual": _exact(actual),
+                "kind": actual.kind,
+                "difference": difference,
+            }
+        )
+    return found
+
+
+def confusion(card: Card) -> list[dict[str, Any]]:
+    """A row a true class: its name, cells of count and share of the row, and its recall."""
+    shown = []
+    for index, counts in enumerate(card.confusion):
+        total = sum(counts)
+        cells = [{"count": count, "share": count / total if total else 0.0, "right": at == index} for at, count in enumerate(counts)]
+        recall = percent(counts[index] / total, total) if total else "–"
+        shown.append({"name": card.dataset.classes[index], "cells": cells, "total": total, "recall": recall})
+    return shown
+
+
+def usage(card: Card) -> dict[str, Any]:
+    """The numbers and file names of the snippets: paths by format, preprocessing and quantisation as Python writes them."""
+    paths: Mapping[str, str | None] = {
+        wanted: next((file.path for file in card.files if file.format == wanted), None) for wanted in ("tflite", "onnx")
+    }
+    sources = [file.path for file in card.files if file.format == "c"]
+    header = next((file.path for file in card.files if file.format == "header" and not file.path.endswith("_nn.h")), None)
+    prefix = header.rsplit("/", 1)[-1].removesuffix(".h") if header else None
+    folders = sorted({path.rsplit("/", 1)[0] for path in sources if "/" in path})
+    step = card.preprocessing
+    return {
+        **paths,
+        "sources": sources,
+        "header": header,
+        "prefix": prefix,
+        "folders": folders,
+        "classes": ", ".join(json.dumps(name, ensure_ascii=False) for name in card.dataset.classes),
+        "raw": f"{step.raw_min:g} to {step.raw_max:g}",
+        "prepare": f"(raw * {step.scale!r} - {step.mean!r}) / {step.std!r}",
+        "quantise": f"np.rint(real / {card.input.scale!r}) + {card.input.zero_point}",
+        "dequantise": f"{card.output.scale!r} * (q - ({card.output.zero_point}))",
+    }
+
+
+def page_title(card: Card) -> str:
+    """Title of the page, also in the browser's tab."""
+    return f"{card.dataset.title} on {card.target.name}: {card.id.split('/')[-1]}"
+
+
+def description(card: Card) -> str:
+    """One sentence for search engines and the search box."""
+    return (
+        f"{card.dataset.title} classifier for {card.target.title}: {percent(card.headline.value, card.headline.n)} int8 test accuracy, "
+        f"{quantity(limit(card, 'ram').need, 'bytes')} RAM, {quantity(limit(card, 'flash').need, 'bytes')} flash."
+    )
+
+
+def files_folder(card: Card) -> str:
+    """Where an entry's files lie, from the root of the site."""
+    return page_of(card).removesuffix("index.html") + "files"
+
+
+def _headline_limit(each: Limit) -> dict[str, str]:
+    return {
+        "title": LIMITS[each.name],
+        "value": quantity(each.need, each.unit),
+        "remark": f"of {quantity(each.have, each.unit)} that the application leaves",
+        "kind": each.kind,
+        "method": each.method,
+    }
+
+
+def _bar(each: Limit) -> dict[str, Any]:
+    return {
+        "title": LIMITS[each.name],
+        "need": quantity(each.need, each.unit),
+        "have": quantity(each.have, each.unit),
+        "share": each.need / each.have,
+        "fits": each.fits,
+        "kind": each.kind,
+        "method": each.method,
+        "percent": f"{100 * each.need / each.have:.0f}\N{NO-BREAK SPACE}%",
+    }
+
+
+def _download(card: Card, index: int) -> dict[str, Any]:
+    file = card.files[index]
+    parts = file.path.split("/")
+    if ".." in parts or file.path.startswith("/") or "\\" in file.path or "" in parts:
+        raise SiteError(f'{card.id}/card.json: files[{index}].path = "{file.path}" leaves the entry\'s folder', "build the entry again")
+    return {
+        "path": file.path,
+        "href": f"files/{file.path}",
+        "name": parts[-1],
+        "format": FORMATS[file.format],
+        "bytes": grouped(file.bytes),
+        "size": quantity(file.bytes, "bytes"),
+        "sha256": file.sha256,
+    }
+
+
+def _figure_row(name: str, each: Figure) -> dict[str, str]:
+    return {"name": name, "title": title(name), "value": _exact(each), "kind": each.kind, "method": each.method}
+
+
+def _layer(card: Card, index: int) -> dict[str, Any]:
+    layer = card.layers[index]
+    return {
+        "number": index + 1,
+        "name": layer.name,
+        "caption": caption(layer),
+        "shape": shape(layer.output_shape),
+        "parameters": grouped(layer.parameters),
+        "macs": grouped(layer.macs),
+        "live": grouped(layer.live_bytes),
+        "peak": layer.live_bytes == max(row.live_bytes for row in card.layers),
+    }
+
+
+def _exact(each: Figure) -> str:
+    return "not available" if each.value is None else exact(each.value, each.unit)
+
+
+def _as_figure(each: Limit) -> Figure:
+    return Figure(value=each.need, unit=each.unit, kind=each.kind, method=each.method)
+
+
+def _check_confusion(card: Card) -> None:
+    size = len(card.dataset.classes)
+    if len(card.confusion) != size or any(len(row) != size for row in card.confusion):
+        raise SiteError(f"{card.id}/card.json: confusion is not {size} x {size}, one row and column a class", "build the entry again")
+
+
+def _pretty(card: Card) -> str:
+    try:
+        return json.dumps(json.loads(card.architecture), indent=1)
+    except json.JSONDecodeError as error:
+        raise SiteError(f"{card.id}/card.json: architecture is not JSON: {error}", "build the entry again") from error

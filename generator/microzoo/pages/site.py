@@ -1,0 +1,147 @@
+"""Entries and specs to the pages of the site, as HTML, with the files that they offer. Whoever renders the frame puts them in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from microzoo.catalog.store import BUILD, CARD, Entry
+from microzoo.errors import SiteError
+from microzoo.pages import text
+from microzoo.pages.model import description, files_folder, model_context, page_title
+from microzoo.pages.reference import schema_pages
+from microzoo.pages.table import front, page_of, rows, target_names
+from microzoo.spec.models import DatasetSpec, TargetSpec
+
+_HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One generated page. `path` from the site's root, ends in .html; `html` starts with its <h1>."""
+
+    path: str
+    title: str
+    description: str
+    html: str
+    wide: bool = False
+    """Whether it wants the whole width, without navigation beside it."""
+
+    @property
+    def headings(self) -> tuple[tuple[int, str, str], ...]:
+        """(2 or 3, anchor, words) of each heading that has an anchor, for a table of contents."""
+        found = _HEADING.findall(self.html)
+        return tuple((int(level), anchor, unescape(_TAG.sub("", words)).strip()) for level, anchor, words in found)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The generated part of the site. `fragments` go into written pages where these say `<!-- zoo:NAME -->`."""
+
+    pages: tuple[Page, ...]
+    fragments: dict[str, str]
+    files: dict[str, Path] = field(default_factory=dict)
+    """Path from the site's root -> the file to copy there."""
+
+
+def render(
+    entries: Sequence[Entry], datasets: Mapping[str, DatasetSpec], targets: Mapping[str, TargetSpec], templates: Path
+) -> Rendered:
+    """All generated pages. datasets, targets: specs by name; templates: the folder with the Jinja templates.
+
+    Raises SiteError naming entry and field where a card lacks what its page needs.
+    """
+    environment = _environment(templates)
+    entries = sorted(entries, key=lambda entry: entry.card.id)
+    used = target_names(entries)
+    order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
+    marks = [*order, *(name for name in used if name not in targets)]
+    pages = [_model_page(environment, entry, datasets, targets) for entry in entries]
+    pages += _dataset_pages(environment, entries, datasets, marks)
+    pages += _target_pages(environment, entries, targets, order)
+    html = environment.get_template("schema.html").render(kinds=schema_pages())
+    pages.append(Page("reference/specs.html", "Spec reference", "Every key of a spec: type, default, meaning.", html))
+    fronts = [front(entries, name, marks, "") for name in sorted({entry.card.dataset.name for entry in entries})]
+    fragments = {
+        "fronts": environment.get_template("fronts.html").render(fronts=fronts),
+        "table": environment.get_template("table.html").render(rows=rows(entries, ""), filters=True, show_dataset=True, show_target=True),
+    }
+    return Rendered(tuple(pages), fragments, _files(entries))
+
+
+def _environment(templates: Path) -> Environment:
+    if not templates.is_dir():
+        raise SiteError(f"{templates}: the folder of templates is missing", "run in the root of the project")
+    environment = Environment(
+        loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    names = ("size", "short", "percent", "grouped", "shape", "duration", "points")
+    environment.filters.update({name: getattr(text, name) for name in names})
+    return environment
+
+
+def _model_page(
+    environment: Environment, entry: Entry, datasets: Mapping[str, DatasetSpec], targets: Mapping[str, TargetSpec]
+) -> Page:
+    path = page_of(entry.card)
+    known = {"dataset_page": entry.card.dataset.name in datasets, "target_page": entry.card.target.name in targets}
+    html = environment.get_template("model.html").render(model_context(entry, _root(path)), **known)
+    return Page(path, page_title(entry.card), description(entry.card), html)
+
+
+def _dataset_pages(
+    environment: Environment, entries: Sequence[Entry], datasets: Mapping[str, DatasetSpec], marks: Sequence[str]
+) -> list[Page]:
+    counts = {name: sum(entry.card.dataset.name == name for entry in entries) for name in datasets}
+    html = environment.get_template("datasets.html").render(datasets=datasets, counts=counts)
+    pages = [Page("datasets/index.html", "Datasets", "The datasets of the zoo.", html)]
+    template = environment.get_template("dataset.html")
+    for name, spec in datasets.items():
+        path = f"datasets/{name}.html"
+        here = [entry for entry in entries if entry.card.dataset.name == name]
+        context: dict[str, Any] = {"rows": rows(here, _root(path)), "show_dataset": False, "show_target": True, "filters": False}
+        shown = [front(here, name, marks, _root(path))] if here else []
+        html = template.render(name=name, spec=spec, root=_root(path), fronts=shown, **context)
+        pages.append(Page(path, spec.title, spec.description or spec.title, html))
+    return pages
+
+
+def _target_pages(
+    environment: Environment, entries: Sequence[Entry], targets: Mapping[str, TargetSpec], order: Sequence[str]
+) -> list[Page]:
+    counts = {name: sum(entry.card.target.name == name for entry in entries) for name in targets}
+    html = environment.get_template("targets.html").render(targets=targets, order=order, counts=counts)
+    pages = [Page("targets/index.html", "Targets", "The microcontroller classes of the zoo and their budgets.", html)]
+    template = environment.get_template("target.html")
+    for name in order:
+        path, spec = f"targets/{name}.html", targets[name]
+        here = rows([entry for entry in entries if entry.card.target.name == name], _root(path))
+        context: dict[str, Any] = {"rows": here, "show_dataset": True, "show_target": False, "filters": False}
+        html = template.render(name=name, spec=spec, root=_root(path), **context)
+        pages.append(Page(path, spec.title, f"Budgets of {spec.title} and the models that fit it.", html))
+    return pages
+
+
+def _files(entries: Sequence[Entry]) -> dict[str, Path]:
+    """Card, build record and the files that the card lists, below each model's page."""
+    files = {}
+    for entry in entries:
+        names = [CARD, *([BUILD] if entry.build else []), *(file.path for file in entry.card.files)]
+        for index, name in enumerate(names):
+            source = entry.folder / name
+            if not source.is_file():
+                raise SiteError(f"{entry.card.id}: {name} is missing, file {index} of the entry", "restore it or build the entry again")
+            files[f"{files_folder(entry.card)}/{name}"] = source
+    return files
+
+
+def _root(path: str) -> str:
+    """Relative address of the site's root from a page: "" or "../" once for each folder."""
+    return "../" * path.count("/")

@@ -1,0 +1,160 @@
+"""Post-training quantisation: enters a trained Graph with its weights and sample images, leaves an IntegerModel.
+
+Source: TFLite's 8-bit quantisation specification: activations int8 per tensor with a zero point; weights int8 symmetric in
+[-127, 127], per output channel for Conv and Depthwise, per tensor for Dense; biases int32 at scale input * weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microzoo.errors import QuantisationError
+from microzoo.graph.fixed_point import Multiplier
+from microzoo.graph.graph import Graph
+from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
+from microzoo.graph.ops import Add, Conv, Dense, Depthwise, WeightedOp
+from microzoo.graph.requantisation import ADD_LEFT_SHIFT, add_multipliers, output_multipliers
+from microzoo.graph.weights import LayerWeights, Weights
+from microzoo.quantise.calibrate import Method, Range, calibrate, sources
+from microzoo.quantise.fold import fold
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+INT32_MAX = 2**31 - 1
+MAX_OFFSET = 255
+"""Largest |q - zero_point| of an int8 activation."""
+
+
+def quantise(
+    graph: Graph,
+    weights: Weights,
+    calibration: Float32,
+    *,
+    input_range: Range | None = None,
+    method: Method = "minmax",
+    percentile: float = 99.99,
+) -> IntegerModel:
+    """The int8 form of a trained network.
+
+    calibration: float32 (N, H, W, C), the network's real inputs. input_range: smallest and largest real value that an input can
+    take, when known, so that quantising raw data loses nothing ([0, 1] from bytes gives scale 1/255, zero point -128);
+    otherwise observed. method, percentile: see `calibrate`.
+    Raises QuantisationError, naming layer and cause: NaN or infinite parameters, a tensor that is zero on every calibration
+    image, a bias or an accumulator beyond int32, scales so far apart that requantisation would overflow.
+    """
+    graph, weights = fold(graph, weights)
+    ranges = calibrate(graph, weights, calibration, method=method, percentile=percentile)
+    if input_range is not None:
+        if not all(map(math.isfinite, input_range)) or input_range[0] >= input_range[1]:
+            raise QuantisationError(f"input_range = {input_range}", "give the smallest, then the largest real input value")
+        ranges[graph.input] = input_range
+    source = sources(graph)
+    owned = {name: _activation(name, bounds) for name, bounds in ranges.items()}
+    tensors = {name: owned[source[name]] for name in graph.shapes}
+    integer = {
+        op.name: _weights(op, weights[op.name], tensors[op.input], tensors[op.output])
+        for op in graph.ops
+        if isinstance(op, Conv | Depthwise | Dense)
+    }
+    model = IntegerModel(graph, tensors, integer)
+    _check_headroom(model)
+    return model
+
+
+def _activation(name: str, bounds: Range) -> Quantisation:
+    """Scale and zero point that map [low, high], widened to hold zero, onto [-128, 127]; zero is exact."""
+    low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
+    scale = float(np.float32((high - low) / 255.0))
+    if scale < float(np.finfo(np.float32).tiny):
+        raise QuantisationError(
+            f"tensor {name}: zero on every calibration image, so it has no scale",
+            "the layer is dead: train again, or calibrate on other images",
+        )
+    zero_point = math.floor(-128.0 - low / scale + 0.5)
+    return Quantisation(scale, min(max(zero_point, -128), 127))
+
+
+def _weights(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> IntegerWeights:
+    """Quantise one layer. Rows are output channels; a Dense layer shares one scale among them."""
+    rows = _channel_rows(op, layer.weight.astype(np.float64))
+    bias = layer.bias.astype(np.float64)
+    natural = np.abs(rows).max(axis=1) / 127.0
+    if isinstance(op, Dense):
+        natural = natural.max(keepdims=True)
+    scales = np.maximum(natural, _bias_floor(op, rows, bias, natural, source, target)).astype(np.float32)
+    divisor = np.broadcast_to(scales.astype(np.float64), bias.shape)
+    quantised = np.clip(np.rint(rows / divisor[:, None]), -127, 127)
+    integer_bias = np.rint(bias / (source.scale * divisor))
+    reach = np.abs(integer_bias) + MAX_OFFSET * np.abs(quantised).sum(axis=1)
+    if (reach > INT32_MAX).any():
+        channel = int(reach.argmax())
+        raise QuantisationError(f"layer {op.name}, channel {channel}: its sum can reach {reach[channel]:.3g}, beyond int32")
+    return IntegerWeights(_from_rows(op, quantised, layer.weight.shape), integer_bias.astype(np.int32), scales)
+
+
+def _bias_floor(
+    op: WeightedOp, rows: Float64, bias: Float64, natural: Float64, source: Quantisation, target: Quantisation
+) -> Float64:
+    """Smallest weight scale of each channel at which its bias stays under 2**30 and the scale is a normal float32.
+
+    A channel that pruning or BatchNorm has all but switched off has weights too small for its bias, or all zero. Its weights may
+    be rounded coarsely, since they hardly count: at most half a scale each, together less than one step of the output.
+    """
+    needed = np.abs(bias) / (source.scale * 2.0**30)
+    if isinstance(op, Dense):
+        needed = needed.max(keepdims=True)
+    # Of a switched-off channel the scale is free; output / input keeps its multiplier near one, far from either end.
+    neutral = target.scale / source.scale * 2.0**-16
+    floor = np.where(natural > 0.0, np.maximum(needed, np.finfo(np.float32).tiny), np.maximum(needed, neutral))
+    error = floor / 2.0 * rows.shape[1] * MAX_OFFSET * source.scale
+    lost = (floor > natural) & (natural > 0.0) & (error > target.scale)
+    if lost.any():
+        channel = int(lost.argmax())
+        largest = needed[channel] * source.scale * 2.0**30
+        raise QuantisationError(
+            f"layer {op.name}, channel {channel}: bias {largest:.3g} against "
+            f"weights up to {natural[channel] * 127:.3g} overflows int32",
+            "train with weight decay on the biases, or with BatchNorm",
+        )
+    return floor
+
+
+def _channel_rows(op: WeightedOp, weight: Float64) -> Float64:
+    """(K, everything that one output channel sums over)."""
+    if isinstance(op, Depthwise):
+        return weight.reshape(-1, weight.shape[-1]).T
+    return weight.reshape(weight.shape[0], -1)
+
+
+def _from_rows(op: WeightedOp, rows: Float64, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    return np.ascontiguousarray((rows.T if isinstance(op, Depthwise) else rows).reshape(shape)).astype(np.int8)
+
+
+def _check_headroom(model: IntegerModel) -> None:
+    """No requantisation may leave int32, whatever the input: the runtimes shift left before they multiply."""
+    for op in model.graph.ops:
+        if isinstance(op, Conv | Depthwise | Dense):
+            layer = model.weights[op.name]
+            rows = _channel_rows(op, layer.weight.astype(np.float64))
+            reach = np.abs(layer.bias.astype(np.float64)) + MAX_OFFSET * np.abs(rows).sum(axis=1)
+            multipliers = output_multipliers(model, op)
+            for channel, largest in enumerate(reach):
+                _check_shift(op.name, largest, multipliers[channel if len(multipliers) > 1 else 0])
+        elif isinstance(op, Add):
+            parts = add_multipliers(model, op)
+            operand = float(MAX_OFFSET << ADD_LEFT_SHIFT)
+            largest = sum(operand * part.mantissa * 2.0 ** (part.shift - 31) + 1 for part in parts[:2])
+            _check_shift(op.name, largest, parts.output)
+
+
+def _check_shift(name: str, largest: float, multiplier: Multiplier) -> None:
+    if largest * 2.0 ** max(multiplier.shift, 0) > INT32_MAX:
+        raise QuantisationError(
+            f"layer {name}: its output is so small beside its inputs that requantisation (left shift {multiplier.shift}) "
+            "overflows int32",
+            "calibrate on images on which the layer is active, or train again",
+        )

@@ -1,0 +1,203 @@
+"""The generated C besides its numbers: it compiles without a warning everywhere, is small, and fits into any program."""
+
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from microzoo.errors import ExportError
+from microzoo.export.c import KERNEL_FILES, c_identifier, c_sources
+from microzoo.export.plan import plan
+from microzoo.quantise.reference import run
+
+from .c_program import WARNINGS, write_sources
+from .networks import Builder, random_inputs, random_model
+
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+
+
+def _compile(folder, *command: str) -> str:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, f"{command}\n{result.stderr[:3000]}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(models, tmp_path_factory):
+    """The sources of one model, `net`."""
+    folder = tmp_path_factory.mktemp("c")
+    labels = ("plain", 'quote " and \\', "what??/", "é")
+    for file, text in c_sources(models["branches of four"], name="net", labels=labels).items():
+        (folder / file).write_text(text, "utf-8")
+    return folder
+
+
+def test_the_same_model_gives_the_same_text(models):
+    model = models["branches of four"]
+    assert c_sources(model) == c_sources(model)
+    assert list(c_sources(model)) == ["model.c", "model.h", *KERNEL_FILES]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_compiles_without_a_warning(folder, compiler):
+    _compile(folder, compiler, *WARNINGS, "-Wshadow", "-O2", "-c", "net.c", "microzoo_nn.c")
+
+
+@pytest.mark.arm
+@pytest.mark.parametrize("core", CORES)
+def test_compiles_for_arm_without_a_warning_and_small(folder, core):
+    _compile(folder, "arm-none-eabi-gcc", *WARNINGS, f"-mcpu={core}", "-mthumb", "-Os", "-c", "net.c", "microzoo_nn.c")
+    text = int(_compile(folder, "arm-none-eabi-size", "microzoo_nn.o").splitlines()[1].split()[0])
+    assert text < 4096
+    symbols = _compile(folder, "arm-none-eabi-nm", "-u", "microzoo_nn.o").split()[1::2]
+    # memcpy, memset, and the compiler's own arithmetic where a core has no instruction for it: no heap, no printing.
+    assert all(name in ("memcpy", "memset") or name.startswith("__aeabi_") for name in symbols), symbols
+    assert _compile(folder, "arm-none-eabi-nm", "microzoo_nn.o").count(" b ") == 0
+    if core == "cortex-m4":
+        assert "smlad" in _compile(folder, "arm-none-eabi-objdump", "-d", "microzoo_nn.o")
+
+
+@pytest.mark.arm
+def test_kernels_that_are_not_called_are_dropped(models, tmp_path):
+    (name,) = write_sources({"one": models["one pixel, one channel"]}, tmp_path)  # a convolution, a flatten, a dense layer
+    start = f'#include "{name}.h"\nvoid start(void);\nvoid start(void) {{ {name}_input(); {name}_invoke(); {name}_output(); }}\n'
+    (tmp_path / "start.c").write_text(start)
+    flags = ("-mcpu=cortex-m4", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "-Wl,--gc-sections")
+    _compile(tmp_path, "arm-none-eabi-gcc", *WARNINGS, *flags, "-Wl,-e,start", "start.c", f"{name}.c", "microzoo_nn.c", "-o", "out")
+    kept = {symbol for symbol in re.findall(r"T (microzoo_\w+)", _compile(tmp_path, "arm-none-eabi-nm", "out"))}
+    assert kept == {"microzoo_conv", "microzoo_dense"}
+
+
+def test_header_works_in_cpp_and_labels_survive(folder):
+    program = """
+    #include <cstdio>
+    #include "net.h"
+    int main() {
+        net_input()[NET_INPUT_BYTES - 1] = 1;
+        net_invoke();
+        for (int i = 0; i < NET_CLASSES; i++) std::printf("%s\\n", net_labels[i]);
+        return net_output() == nullptr;
+    }
+    """
+    (folder / "main.cpp").write_text(program)
+    _compile(folder, "gcc", *WARNINGS, "-c", "net.c", "microzoo_nn.c")
+    _compile(folder, "g++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "main.cpp", "net.o", "microzoo_nn.o", "-o", "cpp")
+    printed = subprocess.run([str(folder / "cpp")], capture_output=True, check=True, timeout=20).stdout.decode()
+    assert printed.splitlines() == ["plain", 'quote " and \\', "what??/", "é"]
+
+
+def test_macros_say_what_the_model_takes(models, folder):
+    model = models["branches of four"]
+    header = (folder / "net.h").read_text()
+    macros = dict(re.findall(r"#define NET_(\w+) (\S+)", header))
+    assert (macros["INPUT_HEIGHT"], macros["INPUT_WIDTH"], macros["INPUT_CHANNELS"], macros["INPUT_BYTES"]) == ("8", "8", "3", "192")
+    assert np.float32(macros["INPUT_SCALE"].removesuffix("f")) == np.float32(model.tensors["input"].scale)
+    assert int(macros["OUTPUT_ZERO_POINT"].strip("()")) == model.tensors[model.graph.output].zero_point
+    assert int(macros["ARENA_BYTES"]) == plan(model.graph).peak_bytes
+
+
+@pytest.mark.arm
+def test_arena_and_weights_are_aligned_and_where_they_belong(folder):
+    _compile(folder, "arm-none-eabi-gcc", *WARNINGS, "-mcpu=cortex-m0plus", "-mthumb", "-Os", "-fdata-sections", "-c", "net.c")
+    sections = _compile(folder, "arm-none-eabi-objdump", "-h", "net.o")
+    found = re.findall(r"\d+ (\.\S+)\s+([0-9a-f]{8}) .*2\*\*(\d)", sections)
+    ram = [(name, int(size, 16), int(align)) for name, size, align in found if name.startswith((".bss", ".data")) and int(size, 16)]
+    assert [(name, align >= 2) for name, _, align in ram] == [(".bss.net_arena", True)]
+    weights = [int(align) for name, _, align in found if name.endswith("_weight")]
+    assert len(weights) == 5
+    assert min(weights) >= 2
+
+
+def test_names_become_identifiers():
+    assert c_identifier("model") == "model"
+    assert c_identifier("fashion-mnist/Cortex M4") == "fashion_mnist_cortex_m4"
+    assert c_identifier("8x8") == "model_8x8"
+    assert c_identifier("---") == "model"
+    assert c_identifier("microzoo_nn") == "microzoo_nn_model"
+
+
+def test_mistakes_are_named(models):
+    with pytest.raises(ExportError, match="2 labels for 4 classes"):
+        c_sources(models["branches of four"], labels=("a", "b"))
+    b = Builder((1, 70000, 1))
+    b.dense(b.flatten(b.pool("input", "avg", 999999)), 2)
+    with pytest.raises(ExportError, match=r"layer avgpool0: shapes .* exceed 65535"):
+        c_sources(random_model(b.graph(), 0))
+
+
+FIRMWARE = """
+#include <stdint.h>
+extern uint32_t stack_top, data_load, data_start, data_end, bss_start, bss_end;
+#define IMAGES %d
+%s
+typedef struct {
+    int8_t *(*input)(void);
+    const int8_t *(*output)(void);
+    void (*invoke)(void);
+    unsigned in_bytes, out_bytes;
+    const int8_t *images, *expected;
+} network;
+static const network networks[] = {%s};
+static int differences(void) {
+    int different = 0;
+    for (unsigned i = 0; i < sizeof networks / sizeof *networks; i++) {
+        const network *n = &networks[i];
+        for (unsigned image = 0; image < IMAGES; image++) {
+            for (unsigned k = 0; k < n->in_bytes; k++) n->input()[k] = n->images[image * n->in_bytes + k];
+            n->invoke();
+            for (unsigned k = 0; k < n->out_bytes; k++) different += n->output()[k] != n->expected[image * n->out_bytes + k];
+        }
+    }
+    return different;
+}
+static void leave(int status) { /* semihosting SYS_EXIT_EXTENDED */
+    const uint32_t block[2] = {0x20026, (uint32_t)status};
+    register uint32_t operation __asm__("r0") = 0x20;
+    register const uint32_t *argument __asm__("r1") = block;
+    for (;;) __asm__ volatile("bkpt 0xAB" : "+r"(operation) : "r"(argument) : "memory");
+}
+static void reset(void) {
+    for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) *to++ = *from++;
+    for (uint32_t *to = &bss_start; to < &bss_end;) *to++ = 0;
+    const int different = differences();
+    leave(different > 100 ? 100 : different);
+}
+static void fault(void) { leave(101); }
+__attribute__((section(".vectors"), used)) const void *const vectors[] = {&stack_top, reset, fault, fault, fault, fault, fault};
+"""
+
+LINKER_SCRIPT = """
+MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
+SECTIONS {
+  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); } > FLASH
+  data_load = LOADADDR(.data);
+  .data : { data_start = .; *(.data*) . = ALIGN(4); data_end = .; } > RAM AT > FLASH
+  .bss (NOLOAD) : { bss_start = .; *(.bss*) *(COMMON) . = ALIGN(8); bss_end = .; } > RAM
+  stack_top = ORIGIN(RAM) + LENGTH(RAM);
+}
+"""
+
+
+@pytest.mark.arm
+@pytest.mark.parametrize(("core", "machine"), [("cortex-m3", "mps2-an385"), ("cortex-m4", "mps2-an386")])
+def test_an_emulated_core_gives_the_reference_outputs(models, tmp_path, core, machine):
+    # The M3 runs the portable path, the M4 the one with DSP instructions.
+    chosen = {name: models[name] for name in list(models)[:27]}
+    names = write_sources(chosen, tmp_path)
+    data, entries = [], []
+    for index, (name, model) in enumerate(zip(names, chosen.values(), strict=True)):
+        inputs = random_inputs(model, 3, index)
+        for kind, values in (("images", inputs), ("expected", run(model, inputs))):
+            data.append(f"static const int8_t {name}_{kind}[] = {{{','.join(map(str, values.ravel().tolist()))}}};\n")
+        entries.append(
+            f"{{{name}_input,{name}_output,{name}_invoke,{name.upper()}_INPUT_BYTES,{name.upper()}_OUTPUT_BYTES,{name}_images,{name}_expected}}"
+        )
+    includes = "".join(f'#include "{name}.c"\n' for name in names)
+    (tmp_path / "main.c").write_text(includes + FIRMWARE % (3, "".join(data), ",".join(entries)))
+    (tmp_path / "image.ld").write_text(LINKER_SCRIPT)
+    flags = (f"-mcpu={core}", "-mthumb", "-O2", "-nostartfiles", "-T", "image.ld", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments")
+    _compile(tmp_path, "arm-none-eabi-gcc", "-std=gnu99", *flags, "main.c", "microzoo_nn.c", "-o", "image.elf")
+    command = ["qemu-system-arm", "-M", machine, "-nographic", "-semihosting-config", "enable=on,target=native", "-kernel", "image.elf"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, f"{result.returncode} outputs differ (101: a fault); {result.stderr[:500]}"

@@ -1,0 +1,41 @@
+"""What stands in the .onnx besides the numbers that the conformance tests compare."""
+
+import numpy as np
+import onnx as onnx_library
+import pytest
+
+from microzoo.export.onnx import IR_VERSION, OPSET, onnx
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return models["branches of four"]
+
+
+def test_the_same_model_gives_the_same_bytes(model):
+    assert onnx(model) == onnx(model)
+
+
+@pytest.mark.parametrize("float_io", [False, True])
+def test_signature_opset_and_metadata(model, float_io):
+    proto = onnx_library.load_from_string(onnx(model, float_io=float_io, labels=("a", "b", "c", "d")))
+    onnx_library.checker.check_model(proto, full_check=True)
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", OPSET)]
+    assert proto.ir_version == IR_VERSION
+    (source,), (target,) = proto.graph.input, proto.graph.output
+    kind = onnx_library.TensorProto.FLOAT if float_io else onnx_library.TensorProto.INT8
+    assert source.type.tensor_type.elem_type == target.type.tensor_type.elem_type == kind
+    assert [d.dim_param or d.dim_value for d in source.type.tensor_type.shape.dim] == ["N", 3, 8, 8]
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    assert np.float32(properties["input_scale"]) == np.float32(model.tensors["input"].scale)
+    assert int(properties["output_zero_point"]) == model.tensors[model.graph.output].zero_point
+    assert properties["input_layout"] == "NCHW"
+    assert properties["labels"] == "a\nb\nc\nd"
+
+
+def test_scales_of_activations_have_no_dimension(model):
+    proto = onnx_library.load_from_string(onnx(model))
+    dims = {constant.name: list(constant.dims) for constant in proto.graph.initializer}
+    assert all(dims[f"{tensor}/scale"] == [] for tensor in model.graph.shapes)
+    assert dims["conv0/weight/scale"] == [6]
+    assert dims["dense8/weight/scale"] == []

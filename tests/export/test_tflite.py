@@ -1,0 +1,117 @@
+"""What stands in the .tflite besides the numbers that the conformance tests compare."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from microzoo.errors import ExportError
+from microzoo.export.plan import plan
+from microzoo.export.tflite import tflite
+from microzoo.graph.ops import Conv
+
+from .networks import Builder, random_inputs, random_model
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return models["branches of four"]
+
+
+@pytest.fixture(scope="module")
+def parsed(model):
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(tflite(model, labels=("a", "é", "c", "d")), 0))
+
+
+def _metadata(parsed, name: str) -> bytes:
+    (entry,) = [entry for entry in parsed.metadata if entry.name == name.encode()]
+    return bytes(parsed.buffers[entry.buffer].data)
+
+
+def test_the_same_model_gives_the_same_bytes(model):
+    data = tflite(model)
+    assert data == tflite(model)
+    assert data[4:8] == b"TFL3"
+
+
+def test_signature_and_description(model, parsed):
+    (graph,) = parsed.subgraphs
+    source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert (list(source.shape), list(target.shape)) == ([1, 8, 8, 3], [1, 4])
+    assert source.type == target.type == schema.TensorType.INT8
+    assert source.quantization.scale[0] == np.float32(model.tensors["input"].scale)
+    assert parsed.description == b"Microzoo int8 model"
+    assert _metadata(parsed, "labels").decode() == "a\né\nc\nd"
+
+
+def test_the_memory_plan_travels_along(model, parsed):
+    values = np.frombuffer(_metadata(parsed, "OfflineMemoryAllocation"), "<i4")
+    tensors = parsed.subgraphs[0].tensors
+    assert values[:3].tolist() == [1, 0, len(tensors)]
+    expected = plan(model.graph, 16).offsets
+    assert [expected.get(tensor.name.decode(), -1) for tensor in tensors] == values[3:].tolist()
+
+
+def test_constants_are_aligned_to_sixteen_bytes(model):
+    data = tflite(model)
+    root = schema.Model.GetRootAsModel(data, 0)
+    starts = []
+    for index in range(root.BuffersLength()):
+        buffer = root.Buffers(index)
+        if not buffer.DataIsNone():
+            starts.append(buffer.DataAsNumpy().ctypes.data - np.frombuffer(data, np.uint8).ctypes.data)
+    assert len(starts) > 10
+    assert all(start % 16 == 0 for start in starts)
+
+
+def test_no_superfluous_quantisation_tables(parsed):
+    tensors = {tensor.name.decode(): tensor for tensor in parsed.subgraphs[0].tensors}
+    conv_biases = [t for name, t in tensors.items() if re.fullmatch(r"(conv|depthwise)\d+/bias", name)]
+    assert conv_biases
+    assert all(bias.quantization is None for bias in conv_biases)
+
+
+def test_litert_runs_it_with_its_default_kernels_too(model):
+    interpreter = Interpreter(model_content=tflite(model), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], random_inputs(model, 2, 0)[:1])
+    interpreter.invoke()
+    assert interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).shape == (1, 4)
+
+
+def test_a_padding_that_tflite_lacks_is_refused(model):
+    ops = tuple(replace(op, padding=(2, 0, 1, 1)) if isinstance(op, Conv) and op.name == "conv0" else op for op in model.graph.ops)
+    with pytest.raises(ExportError, match=r"layer conv0: padding \(2, 0, 1, 1\) is neither valid nor same; put a Pad"):
+        tflite(replace(model, graph=replace(model.graph, ops=ops)))
+
+
+ARENA_CHILD = """
+import sys
+import numpy as np
+from tflite_micro import runtime
+interpreter = runtime.Interpreter.from_file(sys.argv[1], arena_size=1 << 20)
+interpreter.set_input(np.zeros(interpreter.get_input_details(0)["shape"], np.int8), 0)
+interpreter.invoke()
+interpreter.print_allocations()
+"""
+
+
+@pytest.mark.tflm
+def test_the_arena_head_of_tflm_is_the_planned_peak(tmp_path):
+    # Sizes that are multiples of 16, so that alignment costs nothing: the head must be the live peak to the byte.
+    b = Builder((16, 16, 1))
+    x = b.conv("input", 16, 3, same=True)
+    x = b.add(x, b.conv(x, 16, 3, same=True))
+    b.dense(b.flatten(b.pool(x, "max", 4)), 10)
+    model = random_model(b.graph(), 5)
+    (tmp_path / "m.tflite").write_bytes(tflite(model))
+    child = subprocess.run([sys.executable, "-c", ARENA_CHILD, str(tmp_path / "m.tflite")], capture_output=True, text=True, timeout=60)
+    assert child.returncode == 0, child.stderr
+    head = int(re.search(r"head (\d+) bytes", child.stderr + child.stdout)[1])
+    # Both maps of 16 x 16 x 16; the addition in place. Not in place it would be three of them.
+    assert head == plan(model.graph, 16).peak_bytes == 2 * 16 * 16 * 16

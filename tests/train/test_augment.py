@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from microzoo.train.augment import Augmentation, Batches
+
+ORDER = np.random.default_rng(5).integers(0, 20, (40, 16))
+X = torch.randn(20, 5, 4, 2, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(20)
+
+
+def batch(augmentation: Augmentation, step: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    batches = Batches(X, Y, ORDER, augmentation, np.random.default_rng(seed))
+    x, y = batches(torch.tensor([step]))
+    return x.numpy(), y.numpy()
+
+
+def placements(sample: np.ndarray, augmentation: Augmentation) -> dict[tuple[int, int, bool], np.ndarray]:
+    """Every picture that the augmentation may make of one sample, by shift down, shift right and flip."""
+    result = {}
+    height, width, _ = sample.shape
+    for flip in (False, True) if augmentation.flip else (False,):
+        source = sample[:, ::-1] if flip else sample
+        for down in range(-augmentation.shift_height, augmentation.shift_height + 1):
+            for right in range(-augmentation.shift_width, augmentation.shift_width + 1):
+                moved = np.full_like(sample, augmentation.fill)
+                for row in range(height):
+                    for column in range(width):
+                        if 0 <= row - down < height and 0 <= column - right < width:
+                            moved[row, column] = source[row - down, column - right]
+                result[down, right, flip] = moved
+    return result
+
+
+def test_without_augmentation_the_samples_come_as_they_are():
+    x, y = batch(Augmentation(), 7)
+    np.testing.assert_array_equal(x, X.numpy()[ORDER[7]])
+    np.testing.assert_array_equal(y, ORDER[7])
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation(shift_height=2, shift_width=1, fill=-0.5),
+        Augmentation(shift_height=1, shift_width=1, flip=True),
+        Augmentation(flip=True),
+        Augmentation(shift_height=3),
+    ],
+)
+def test_every_shift_and_flip_occurs_and_nothing_else(augmentation):
+    seen = set()
+    possible = [placements(sample.numpy(), augmentation) for sample in X]
+    for step in range(len(ORDER)):
+        x, y = batch(augmentation, step)
+        for picture, label in zip(x, y, strict=True):
+            matches = [place for place, expected in possible[label].items() if np.array_equal(picture, expected)]
+            assert len(matches) == 1, f"step {step}, sample {label}"
+            seen.add(matches[0])
+    assert seen == set(possible[0])
+
+
+def test_noise_has_the_deviation_and_differs_between_samples():
+    noisy, labels = batch(Augmentation(noise=0.3), 0)
+    noise = noisy - X.numpy()[labels]
+    # 16 * 40 draws: the standard error of the deviation is 2.8 %.
+    assert noise.std() == pytest.approx(0.3, rel=0.12)
+    assert abs(noise.mean()) < 0.05
+    assert len({tuple(sample.ravel()[:3]) for sample in noise.round(5)}) == len(noise)
+
+
+def test_the_seed_decides_everything():
+    augmentation = Augmentation(shift_height=1, shift_width=1, flip=True, noise=0.1)
+    first, again, other = (batch(augmentation, 3, seed)[0] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
