@@ -92,7 +92,7 @@ def build(
 @app.command("list")
 def list_entries(out: ZooOption = Path("zoo"), as_json: JsonOption = False) -> None:
     """List the models of the zoo."""
-    from microzoo.build.zoo import find
+    from microzoo.catalog.store import find
     from microzoo.tables import entry_rows, print_table
 
     rows = entry_rows(find(out, None))
@@ -109,7 +109,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show every figure of a model, each with how it came about."""
-    from microzoo.build.zoo import find
+    from microzoo.catalog.store import find
     from microzoo.tables import card_tables, print_table
 
     for found in find(out, entry):
@@ -132,7 +132,7 @@ def verify(
     from dataclasses import asdict
 
     from microzoo.build.verify import dataset_specs, verify
-    from microzoo.build.zoo import find
+    from microzoo.catalog.store import find
     from microzoo.tables import print_table
 
     found = find(out, entry)

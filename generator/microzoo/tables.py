@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from microzoo.build.zoo import Plan
 from microzoo.catalog.card import Card
 from microzoo.catalog.store import Entry
+
+if TYPE_CHECKING:
+    from microzoo.build.zoo import Plan
 
 Row = dict[str, Any]
 

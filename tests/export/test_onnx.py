@@ -38,4 +38,4 @@ def test_scales_of_activations_have_no_dimension(model):
     dims = {constant.name: list(constant.dims) for constant in proto.graph.initializer}
     assert all(dims[f"{tensor}/scale"] == [] for tensor in model.graph.shapes)
     assert dims["conv0/weight/scale"] == [6]
-    assert dims["dense8/weight/scale"] == []
+    assert dims[f"{model.graph.ops[-1].name}/weight/scale"] == []

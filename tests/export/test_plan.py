@@ -95,7 +95,7 @@ def test_the_arena_is_the_live_peak():
         assert memory.total_bytes >= memory.peak_bytes, seed
         if memory.total_bytes > memory.peak_bytes:
             larger.append((seed, memory.total_bytes, memory.peak_bytes))
-    assert len(larger) <= SEEDS // 100, larger
+    assert len(larger) <= SEEDS // 100, larger  # none at the time of writing
 
 
 def test_by_hand():

@@ -36,7 +36,7 @@ def brute_force_peak(model: TfliteModel) -> int:
 
 
 def brute_force_paper(model: TfliteModel) -> int:
-    """The same without the input; a sum takes no bytes of its own where an operand other than the input is not needed after it."""
+    """The same without the input; a sum takes no bytes of its own where an operand other than the input is not needed later."""
     peak = 0
     for index, op in enumerate(model.ops):
         exists = {o for former in model.ops[:index] for o in former.outputs}

@@ -18,13 +18,16 @@ def random_tensors(seed: int) -> dict[str, torch.Tensor]:
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def expected_keep(weights: dict[str, torch.Tensor], sparsity: float) -> dict[str, list[int]]:
+def expected_keep(weights: dict[str, torch.Tensor], sparsity: float, how: str) -> dict[str, list[int]]:
     """Cut the least salient channel again and again; a group's last channel is never cut."""
     saliency = {
         (group.name, channel): float(np.sqrt(sum((weights[name][channel].numpy() ** 2).sum() for name in group.writers)))
         for group in GROUPS
         for channel in range(group.channels)
     }
+    if how == "relative":
+        mean = {group.name: np.mean([saliency[group.name, channel] for channel in range(group.channels)]) for group in GROUPS}
+        saliency = {(name, channel): norm / float(mean[name]) for (name, channel), norm in saliency.items()}
     alive = set(saliency)
     for _ in range(round(sparsity * len(saliency))):
         cuttable = [key for key in alive if sum(other[0] == key[0] for other in alive) > 1]
@@ -33,15 +36,28 @@ def expected_keep(weights: dict[str, torch.Tensor], sparsity: float) -> dict[str
     return {group.name: sorted(channel for name, channel in alive if name == group.name) for group in GROUPS}
 
 
+@pytest.mark.parametrize("how", ["l2", "relative"])
 @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.35, 0.5, 0.8, 0.99])
-def test_masks_equal_cutting_one_channel_after_the_other(sparsity):
+def test_masks_equal_cutting_one_channel_after_the_other(sparsity, how):
     for seed in range(20):
         weights = random_tensors(seed)
         masks = ChannelMasks(GROUPS)
-        masks.renew(weights, sparsity)
+        masks.renew(weights, sparsity, how)
         kept = {name: indices.tolist() for name, indices in masks.keep().items()}
-        assert kept == expected_keep(weights, sparsity), f"seed {seed}"
+        assert kept == expected_keep(weights, sparsity, how), f"seed {seed}"
         assert sum(map(len, kept.values())) == 17 - min(round(sparsity * 17), 14)
+
+
+def test_relative_saliency_ignores_the_scale_of_a_group_and_l2_does_not():
+    weights = random_tensors(1)
+    masks = ChannelMasks(GROUPS)
+    masks.renew(weights, 7 / 17, "relative")
+    before = masks.keep()["c"].tolist()
+    weights["c"] *= 1e-3
+    masks.renew(weights, 7 / 17, "relative")
+    assert masks.keep()["c"].tolist() == before
+    masks.renew(weights, 7 / 17, "l2")
+    assert len(masks.keep()["c"]) == 1 < len(before)
 
 
 def test_writers_of_a_group_share_a_mask_that_is_renewed_in_place():

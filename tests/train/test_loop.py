@@ -71,9 +71,12 @@ def test_the_accuracy_is_that_of_the_weights_returned(convolutional, stripes):
 def test_masks_are_renewed_by_the_plan_and_then_frozen(convolutional, stripes, monkeypatch):
     asked = []
     renew = ChannelMasks.renew
-    monkeypatch.setattr(
-        ChannelMasks, "renew", lambda self, weights, sparsity: (asked.append(sparsity), renew(self, weights, sparsity))
-    )
+
+    def noting(masks, weights, sparsity, saliency):
+        asked.append(sparsity)
+        renew(masks, weights, sparsity, saliency)
+
+    monkeypatch.setattr(ChannelMasks, "renew", noting)
     plan = PruningPlan(0.5, start=0.25, end=0.5, every=4)
     fit(convolutional((6, 6, 1), 3, LAYERS), stripes, Recipe(epochs=5.34, batch_size=20), seed=0, pruning=plan)
     # 80 steps: renewed before steps 20, 24, ..., 40, and no more.

@@ -11,7 +11,7 @@ from microzoo.build.key import job_key, search_identity
 from microzoo.build.report import Report
 from microzoo.build.scratch import history_path
 from microzoo.catalog.lock import locked
-from microzoo.catalog.store import Entry, clear_leftovers, damage, entries
+from microzoo.catalog.store import clear_leftovers, damage, entries
 from microzoo.errors import CatalogError, MicrozooError, TrainingError
 from microzoo.search.history import History
 from microzoo.spec.load import Job
@@ -110,19 +110,3 @@ def _check_files(zoo: Path, ids: Sequence[str]) -> None:
 def _with_seed(job: Job, seed: int) -> Job:
     family = job.family.model_copy(update={"seed": seed})
     return Job(job.family_name, family, job.dataset_name, job.dataset, job.target_name, job.target)
-
-
-def find(zoo: Path, wanted: str | None) -> list[Entry]:
-    """All entries, or the one with this ID. Raises CatalogError naming the nearest where there is none."""
-    import difflib
-
-    found = entries(zoo)
-    if wanted is None:
-        return found
-    chosen = [entry for entry in found if entry.card.id == wanted or entry.card.id.startswith(f"{wanted}/")]
-    if not chosen:
-        ids = [entry.card.id for entry in found]
-        close = difflib.get_close_matches(wanted, ids, n=1, cutoff=0.3)
-        hint = f"did you mean {close[0]}?" if close else f"{zoo} holds {len(ids)} entries: see zoo list"
-        raise CatalogError(f"{wanted}: no such entry in {zoo}", hint)
-    return chosen

@@ -6,6 +6,7 @@ are ours while we write; a build that was killed leaves at most those, and the n
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -67,6 +68,20 @@ def read_entry(folder: Path) -> Entry:
         except ValidationError as error:
             raise CatalogError(f"{build_path}: {_first(error)}", "restore the file or delete it") from error
     return Entry(folder, card, build)
+
+
+def find(zoo: Path, wanted: str | None) -> list[Entry]:
+    """All entries, or the one with this ID. Raises CatalogError naming the nearest where there is none."""
+    found = entries(zoo)
+    if wanted is None:
+        return found
+    chosen = [entry for entry in found if entry.card.id == wanted or entry.card.id.startswith(f"{wanted}/")]
+    if not chosen:
+        ids = [entry.card.id for entry in found]
+        close = difflib.get_close_matches(wanted, ids, n=1, cutoff=0.3)
+        hint = f"did you mean {close[0]}?" if close else f"{zoo} holds {len(ids)} entries: see zoo list"
+        raise CatalogError(f"{wanted}: no such entry in {zoo}", hint)
+    return chosen
 
 
 def damage(entry: Entry) -> list[str]:

@@ -1,7 +1,7 @@
 """Which bytes are live while which operator runs: the arithmetic under `cost.memory`, on integers and bit sets.
 
-Sets of executed operators are bit masks over the graph's own order. Tensors that share their bytes whatever the order is (the input
-and the output of a Flatten) are one storage; storage 0 holds the network's input.
+Sets of executed operators are bit masks over the graph's own order. Tensors that share their bytes whatever the order is (the
+input and the output of a Flatten) are one storage; storage 0 holds the network's input.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Liveness:
 
     sizes: bytes by storage. writes: storage that an operator writes, -1 for a Flatten. reads: distinct storages that it reads.
     readers: by storage the mask of operators that read it; the bit after the last operator stands for the network's output, which
-    nothing ever finishes reading. producers: by operator the mask of those whose outputs it reads. in_place: by operator whether it
-    may write over an input that dies there.
+    nothing ever finishes reading. producers: by operator the mask of those whose outputs it reads. in_place: by operator
+    whether it may write over an input that dies there.
     """
 
     sizes: tuple[int, ...]
@@ -40,7 +40,9 @@ class Liveness:
         return replace(self, sizes=tuple([-(-size // alignment) * alignment for size in self.sizes]))
 
     def written(self, index: int, done: int) -> int:
-        """Bytes that operator `index` takes on top of what is live once `done` have run: 0 for a Flatten and for an Add in place."""
+        """Bytes that operator `index` takes on top of what is live once `done` have run: 0 for a Flatten and for an Add in
+        place.
+        """
         target = self.writes[index]
         if target < 0:
             return 0

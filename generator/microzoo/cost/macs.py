@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a Graph: of convolutions and dense layers. Pooling, sums and padding multiply nothing: zero, by rule."""
+"""Multiply-accumulates of a Graph: of convolutions and dense layers. Pooling, sums and padding count zero, by rule."""
 
 from __future__ import annotations
 

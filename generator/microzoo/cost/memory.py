@@ -4,14 +4,16 @@ Definition of live, int8, one byte an element:
 - the network's input from the start until its last reader is done, the network's output to the end;
 - an operator's inputs and its output together while it runs;
 - Flatten writes nothing: its output is another name for its input's bytes, counted once;
-- in place, an Add writes over one of its inputs that nothing reads afterwards, under whatever name, and takes no bytes of its own;
-  never over the network's input, which belongs to the caller.
-What dies is known from the set of operators that have run, whatever their order was, and a storage is either free or held whole. So a
-planner that shares bytes by the same two rules can reach the peak whenever its blocks pack without gaps, and never undercut it.
+- in place, an Add writes over one of its inputs that nothing reads afterwards, under whatever name, and takes no bytes of
+  its own; never over the network's input, which belongs to the caller.
 
-The least peak is that of µNAS (Liberis, Dudziak, Lane 2021, section 3.3; Liberis and Lane 2019, "Neural networks on microcontrollers:
-saving memory at inference via operator reordering"): the minimum over all topological orders by a dynamic programme over the sets of
-operators that have run. See `minimum` for what keeps it small.
+What dies is known from the set of operators that have run, whatever their order was, and a storage is either free or held
+whole. So a planner that shares bytes by the same two rules can reach the peak whenever its blocks pack without gaps, and never
+undercut it.
+
+The least peak is that of µNAS (Liberis, Dudziak, Lane 2021, section 3.3; Liberis and Lane 2019, "Neural networks on
+microcontrollers: saving memory at inference via operator reordering"): the minimum over all topological orders by a dynamic
+programme over the sets of operators that have run. See `minimum` for what keeps it small.
 """
 
 from __future__ import annotations
@@ -104,8 +106,8 @@ def _search(live: Liveness, start: int, stop: int, floor: int) -> tuple[list[int
     """The best order of operators start .. stop - 1 once all before have run, and its peak (or `floor` where it stays below).
 
     Dijkstra's algorithm over sets of executed operators, the length of a path being its peak, shorter sets first among equals. It
-    walks from the end to the start, undoing operators: branches that are joined have one input and as many outputs as branches, so
-    that undoing a whole branch mostly frees bytes while running it takes some.
+    walks from the end to the start, undoing operators: branches that are joined have one input and as many outputs as branches,
+    so that undoing a whole branch mostly frees bytes while running it takes some.
 
     Live bytes are a submodular function of the executed set (a storage's bytes once it is written, less once all its readers have
     run), and so they are of the set that is undone. Hence a chain of operators that can be undone within the peak of its path and
@@ -172,9 +174,9 @@ def _chain(
 ) -> tuple[tuple[int, ...], bool]:
     """Operators to undo from `index` on, and whether they cost nothing: within `peak`, and no more than `held` bytes at the end.
 
-    A chain that costs stops after its highest operator among those before the first moment with no more than `held` bytes. To stop
-    earlier is useless: as long as what an operator adds and frees does not depend on what else is undone, putting off all before
-    the highest one until that one is undone saves bytes meanwhile and raises no moment.
+    A chain that costs stops after its highest operator among those before the first moment with no more than `held` bytes. To
+    stop earlier is useless: as long as what an operator adds and frees does not depend on what else is undone, putting off all
+    before the highest one until that one is undone saves bytes meanwhile and raises no moment.
     """
     chain: list[int] = []
     now, highest, length = held, -1, 0
@@ -205,7 +207,7 @@ def _chain(
 def _separate(live: Liveness, index: int, done: int) -> bool:
     """Whether undoing `index` changes live bytes by the same at this moment (`done` without it) and at any later one."""
     bit = 1 << index
-    return all([live.readers[s] == bit or live.readers[s] & ~(done | bit) for s in live.reads[index]])
+    return all(live.readers[read] == bit or live.readers[read] & ~(done | bit) != 0 for read in live.reads[index])
 
 
 def _path(reached: dict[int, tuple[int, int, tuple[int, ...]]], goal: int, first: int) -> list[int]:

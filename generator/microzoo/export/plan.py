@@ -4,14 +4,14 @@ What is live: the network's input from the start until its last reader is done; 
 while it runs; the network's output to the end. Flatten moves no bytes, so its output shares its input's. Add writes over one of
 its inputs that nothing reads afterwards, unless that is the network's input.
 
-Finding the best offsets is NP-hard (dynamic storage allocation). First fit over a few hand-picked orders and then over seeded
-random ones reaches the peak of live bytes, which is a lower bound, on nearly every network.
+Finding the best offsets is NP-hard (dynamic storage allocation). Blocks are placed by first fit, the largest first; as long as
+one of them ends beyond the peak of live bytes, which is a lower bound, it is moved to an earlier place in that order (seeded).
+This reaches the bound on all but a few networks in a thousand.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -19,7 +19,7 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Add, Flatten
 
 TRIES = 400
-"""Random orders tried before the best one so far is taken."""
+"""Orders tried before the best one so far is taken."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,12 @@ def plan(graph: Graph, alignment: int = 1) -> MemoryPlan:
     """Offsets for `graph` in its own order, multiples of `alignment` bytes. The same graph gives the same plan everywhere."""
     parts = blocks(graph)
     moments = [[part.size for part in parts if part.first <= step <= part.last] for step in range(max(len(graph.ops), 1))]
-    peak = max(sum(sizes) for sizes in moments)
     enough = max(_aligned_sum(sizes, alignment) for sizes in moments)
-    best: list[int] = []
-    best_total = 0
-    for order in _orders(parts):
-        offsets = _first_fit(parts, order, alignment)
-        total = max(offset + part.size for offset, part in zip(offsets, parts, strict=True))
-        if not best or total < best_total:
-            best, best_total = offsets, total
-        if best_total == enough:
-            break
-    offsets_by_name = {name: offset for offset, part in zip(best, parts, strict=True) for name in part.tensors}
-    return MemoryPlan({name: offsets_by_name[name] for name in graph.shapes}, best_total, peak)
+    offsets = _search(parts, enough, alignment)
+    by_name = {name: offset for offset, part in zip(offsets, parts, strict=True) for name in part.tensors}
+    return MemoryPlan(
+        {name: by_name[name] for name in graph.shapes}, _total(parts, offsets), peak_bytes=max(sum(sizes) for sizes in moments)
+    )
 
 
 def _aligned_sum(sizes: list[int], alignment: int) -> int:
@@ -95,17 +88,24 @@ def _aligned_sum(sizes: list[int], alignment: int) -> int:
     return sum(sizes) + sum(gaps) - max(gaps)
 
 
-def _orders(parts: tuple[Block, ...]) -> Iterator[list[int]]:
-    """Orders in which to place the blocks: by size, by span, by time, then random ones biased towards large blocks first."""
-    indices = list(range(len(parts)))
-    yield sorted(indices, key=lambda i: (-parts[i].size, parts[i].first))
-    yield sorted(indices, key=lambda i: (parts[i].first - parts[i].last, -parts[i].size))
-    yield sorted(indices, key=lambda i: (-parts[i].size * (parts[i].last - parts[i].first + 1), parts[i].first))
-    yield indices
+def _search(parts: tuple[Block, ...], enough: int, alignment: int) -> list[int]:
+    """Offsets of the blocks, in `enough` bytes if they are found."""
+    order = sorted(range(len(parts)), key=lambda i: (-parts[i].size, parts[i].first))
     generator = random.Random(0)  # noqa: S311 - a search order, not a secret
-    for attempt in range(TRIES):
-        spread = 3.0 if attempt % 2 else 30.0
-        yield sorted(indices, key=lambda i: -parts[i].size * (1.0 + spread * generator.random()))
+    best = offsets = _first_fit(parts, order, alignment)
+    for _ in range(TRIES):
+        if _total(parts, best) == enough:
+            break
+        beyond = [index for index in order if offsets[index] + parts[index].size > enough]
+        place = order.index(generator.choice(beyond))
+        order.insert(generator.randrange(place) if place else 0, order.pop(place))
+        offsets = _first_fit(parts, order, alignment)
+        best = min(best, offsets, key=lambda found: _total(parts, found))
+    return best
+
+
+def _total(parts: tuple[Block, ...], offsets: list[int]) -> int:
+    return max(offset + part.size for offset, part in zip(offsets, parts, strict=True))
 
 
 def _first_fit(parts: tuple[Block, ...], order: list[int], alignment: int) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.c_sources import c_sources
-from microzoo.measure.children import DEFAULT_SECONDS, cores, run_together
+from microzoo.measure.children import DEFAULT_SECONDS, run_together, spread
 from microzoo.measure.runtimes import Format, Int8, check_inputs
 
 COMPILERS = ("gcc", "clang", "cc")
@@ -53,7 +53,7 @@ class CRuntime:
         input_bytes = str(x[0].size)
         with TemporaryDirectory() as scratch:
             program = build_runner(self.command, path, Path(scratch))
-            parts = np.array_split(x, min(cores(), len(x)))
+            parts = np.array_split(x, spread(len(x)))
             for i, part in enumerate(parts):
                 Path(scratch, f"x{i}").write_bytes(part.tobytes())
             files = [(f"{scratch}/x{i}", f"{scratch}/y{i}") for i in range(len(parts))]

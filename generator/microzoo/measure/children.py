@@ -23,6 +23,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def spread(inputs: int) -> int:
+    """Over how many children to spread `inputs`: one a core, but none for fewer than 32 inputs, which it could not pay back."""
+    return max(min(cores(), inputs // 32), 1)
+
+
 def run_together(commands: Sequence[Sequence[str | Path]], what: str, seconds: float = DEFAULT_SECONDS) -> list[str]:
     """Run all commands at once and wait. Returns what each wrote to its standard error.
 

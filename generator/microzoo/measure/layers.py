@@ -44,6 +44,10 @@ def layer_rows(model: TfliteModel) -> tuple[LayerRow, ...]:
 
     Shapes are without batch. Raises MeasurementError on an operator without a rule, naming it, and on weights of the wrong shape.
     """
+    for index, op in enumerate(model.ops):
+        if op.kind not in WEIGHTED and op.kind not in WITHOUT_MACS:
+            known, name = ", ".join(sorted((*WEIGHTED, *WITHOUT_MACS))), model.tensors[op.outputs[0]].name
+            raise MeasurementError(f'operator {index} is {op.kind}, written to "{name}": no rule counts it; known are {known}')
     return tuple(_row(model, index, op, live) for (index, op), live in zip(enumerate(model.ops), live_bytes(model), strict=True))
 
 
@@ -70,9 +74,6 @@ def _row(model: TfliteModel, index: int, op: TfliteOp, live: int) -> LayerRow:
         parameters = sum(model.tensors[tensor].elements for tensor in set(op.inputs[1:]) if tensor >= 0)
         macs = WEIGHTED[op.kind][2](weights, output)
         kernel = (weights.shape[1], weights.shape[2]) if op.kind != "FULLY_CONNECTED" else None
-    elif op.kind not in WITHOUT_MACS:
-        known = ", ".join(sorted((*WEIGHTED, *WITHOUT_MACS)))
-        raise MeasurementError(f'operator {index} is {op.kind}, written to "{output.name}": no rule counts it; known are {known}')
     return LayerRow(
         name=output.name,
         kind=op.kind,

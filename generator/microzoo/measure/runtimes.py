@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.activations import peak_bytes
-from microzoo.measure.children import DEFAULT_SECONDS, cores, run_together
+from microzoo.measure.children import DEFAULT_SECONDS, run_together, spread
 from microzoo.measure.tflite_file import read_tflite
 
 Int8 = NDArray[np.int8]
@@ -76,7 +76,7 @@ class _Interpreter:
             raise ToolMissingError(reason)
         arena = self.prepare(path, x)
         with TemporaryDirectory() as scratch:
-            parts = np.array_split(x, min(cores(), len(x)))
+            parts = np.array_split(x, spread(len(x)))
             commands = [
                 child_command(self.kind, path, Path(scratch, f"x{i}.npy"), f"{scratch}/y{i}.npy", seconds, arena)
                 for i in range(len(parts))

@@ -80,7 +80,9 @@ def caption(layer: LayerRow) -> str:
 
 
 def _layer(place: Place, layer: LayerRow) -> Markup:
-    hover = f"{layer.name}: {grouped(layer.parameters)} parameters, {grouped(layer.macs)} MACs, {grouped(layer.live_bytes)} B live"
+    hover = (
+        f"{layer.name}: {grouped(layer.parameters)} parameters, {grouped(layer.macs)} MACs, {grouped(layer.live_bytes)} B live"
+    )
     family = "weighted" if layer.parameters else "plain"
     return _box(place, caption(layer), shape(layer.output_shape), hover, f"mz-box mz-{family}", number=place.row)
 

@@ -25,7 +25,9 @@ LOADING = {
     "audio": ("src",), "embed": ("src",), "object": ("data",), "use": ("href", "xlink:href"), "image": ("href", "xlink:href"),
 }  # fmt: skip
 """Elements that load what an attribute names, without being asked."""
-LOADING_RELATIONS = frozenset({"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"})
+LOADING_RELATIONS = frozenset(
+    {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Document:
 
 def problems(site: Path) -> list[str]:
     """What is wrong with the site in a folder, a line each: page, address, and why. Empty: nothing."""
-    pages = {path.relative_to(site).as_posix(): Document(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    pages = {
+        path.relative_to(site).as_posix(): Document(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))
+    }
     present = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
     found: dict[str, None] = {}
     for page, document in pages.items():

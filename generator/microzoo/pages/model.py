@@ -13,7 +13,7 @@ from microzoo.pages.diagram import architecture, caption
 from microzoo.pages.figures import KINDS, LIMITS, figure, figure_value, limit, title
 from microzoo.pages.plot import history, memory
 from microzoo.pages.table import page_of, spread_words, tflite_bytes
-from microzoo.pages.text import duration, exact, grouped, percent, points, quantity, shape, short
+from microzoo.pages.text import exact, grouped, percent, quantity, shape, short
 
 FORMATS = {
     "tflite": "TensorFlow Lite, int8",
@@ -22,6 +22,13 @@ FORMATS = {
     "header": "C header",
     "golden": "test vectors",
     "other": "other",
+}
+
+COMPARED = {
+    "predicted_activations": "Activations",
+    "predicted_ram": "RAM on the target",
+    "predicted_flash": "Flash on the target",
+    "predicted_macs": "Multiply-accumulates",
 }
 
 
@@ -53,11 +60,6 @@ def model_context(entry: Entry, root: str) -> dict[str, Any]:
         "spread": spread_words(card),
         "use": usage(card),
         "genotype": _pretty(card),
-        "duration": duration,
-        "percent": percent,
-        "points": points,
-        "grouped": grouped,
-        "shape": shape,
     }
 
 
@@ -109,7 +111,7 @@ def compared(card: Card) -> list[dict[str, str]]:
             difference = f"{100 * (predicted.value - actual.value) / actual.value:+.1f}\N{NO-BREAK SPACE}%"
         found.append(
             {
-                "title": title(name.removeprefix("predicted_")) if name != "predicted_ram" else "RAM",
+                "title": COMPARED[name],
                 "predicted": _exact(predicted),
                 "actual": _exact(actual),
                 "kind": actual.kind,
@@ -122,10 +124,13 @@ def compared(card: Card) -> list[dict[str, str]]:
 def confusion(card: Card) -> list[dict[str, Any]]:
     """A row a true class: its name, cells of count and share of the row, and its recall."""
     shown = []
+    most = max(map(sum, card.confusion))
     for index, counts in enumerate(card.confusion):
         total = sum(counts)
-        cells = [{"count": count, "share": count / total if total else 0.0, "right": at == index} for at, count in enumerate(counts)]
-        recall = percent(counts[index] / total, total) if total else "–"
+        cells = [
+            {"count": count, "share": count / total if total else 0.0, "right": at == index} for at, count in enumerate(counts)
+        ]
+        recall = percent(counts[index] / total, most) if total else "–"
         shown.append({"name": card.dataset.classes[index], "cells": cells, "total": total, "recall": recall})
     return shown
 
@@ -149,8 +154,8 @@ def usage(card: Card) -> dict[str, Any]:
         "classes": ", ".join(json.dumps(name, ensure_ascii=False) for name in card.dataset.classes),
         "raw": f"{step.raw_min:g} to {step.raw_max:g}",
         "prepare": f"(raw * {step.scale!r} - {step.mean!r}) / {step.std!r}",
-        "quantise": f"np.rint(real / {card.input.scale!r}) + {card.input.zero_point}",
-        "dequantise": f"{card.output.scale!r} * (q - ({card.output.zero_point}))",
+        "quantise": f"np.rint(real / {card.input.scale!r}) {_signed(card.input.zero_point)}",
+        "dequantise": f"{card.output.scale!r} * (q {_signed(-card.output.zero_point)})",
     }
 
 
@@ -199,7 +204,9 @@ def _download(card: Card, index: int) -> dict[str, Any]:
     file = card.files[index]
     parts = file.path.split("/")
     if ".." in parts or file.path.startswith("/") or "\\" in file.path or "" in parts:
-        raise SiteError(f'{card.id}/card.json: files[{index}].path = "{file.path}" leaves the entry\'s folder', "build the entry again")
+        raise SiteError(
+            f'{card.id}/card.json: files[{index}].path = "{file.path}" leaves the entry\'s folder', "build the entry again"
+        )
     return {
         "path": file.path,
         "href": f"files/{file.path}",
@@ -212,7 +219,7 @@ def _download(card: Card, index: int) -> dict[str, Any]:
 
 
 def _figure_row(name: str, each: Figure) -> dict[str, str]:
-    return {"name": name, "title": title(name), "value": _exact(each), "kind": each.kind, "method": each.method}
+    return {"name": name, "title": title(name), "value": _exact(each), "kind": each.kind if each.value is not None else "", "method": each.method}
 
 
 def _layer(card: Card, index: int) -> dict[str, Any]:
@@ -240,7 +247,14 @@ def _as_figure(each: Limit) -> Figure:
 def _check_confusion(card: Card) -> None:
     size = len(card.dataset.classes)
     if len(card.confusion) != size or any(len(row) != size for row in card.confusion):
-        raise SiteError(f"{card.id}/card.json: confusion is not {size} x {size}, one row and column a class", "build the entry again")
+        raise SiteError(
+            f"{card.id}/card.json: confusion is not {size} x {size}, one row and column a class", "build the entry again"
+        )
+
+
+def _signed(value: int) -> str:
+    """As the second operand of a sum: 12 -> "+ 12", -128 -> "- 128"."""
+    return f"{'-' if value < 0 else '+'} {abs(value)}"
 
 
 def _pretty(card: Card) -> str:

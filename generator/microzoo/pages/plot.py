@@ -93,9 +93,13 @@ def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, heigh
         at = y.scale(row.live_bytes)
         d += f"L{xy(x(index), at)}L{xy(x(index + 1), at)}"
         words = element("title", f"{index + 1}. {row.name}: {grouped(row.live_bytes)} B live")
-        bars.append(element("rect", words, x=x(index), y=TOP, width=x(index + 1) - x(index), height=bottom - TOP, class_="mz-hover"))
+        bars.append(
+            element("rect", words, x=x(index), y=TOP, width=x(index + 1) - x(index), height=bottom - TOP, class_="mz-hover")
+        )
     d += f"L{xy(RIGHT, bottom)}Z"
-    numbers = [text((x(index) + x(index + 1)) / 2, bottom + 16, str(index + 1), "mz-tick", "middle") for index in _some(len(layers))]
+    numbers = [
+        text((x(index) + x(index + 1)) / 2, bottom + 16, str(index + 1), "mz-tick", "middle") for index in _some(len(layers))
+    ]
     centre = (x(peak) + x(peak + 1)) / 2
     anchor = "start" if centre < WIDTH / 3 else "end" if centre > WIDTH * 2 / 3 else "middle"
     at = y.scale(live[peak])

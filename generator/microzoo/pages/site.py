@@ -32,7 +32,7 @@ class Page:
     description: str
     html: str
     wide: bool = False
-    """Whether it wants the whole width, without navigation beside it."""
+    """Whether it wants the width that the navigation beside it would take."""
 
     @property
     def headings(self) -> tuple[tuple[int, str, str], ...]:
@@ -71,7 +71,9 @@ def render(
     fronts = [front(entries, name, marks, "") for name in sorted({entry.card.dataset.name for entry in entries})]
     fragments = {
         "fronts": environment.get_template("fronts.html").render(fronts=fronts),
-        "table": environment.get_template("table.html").render(rows=rows(entries, ""), filters=True, show_dataset=True, show_target=True),
+        "table": environment.get_template("table.html").render(
+            rows=rows(entries, ""), filters=True, show_dataset=True, show_target=True
+        ),
     }
     return Rendered(tuple(pages), fragments, _files(entries))
 
@@ -82,8 +84,8 @@ def _environment(templates: Path) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    names = ("size", "short", "percent", "grouped", "shape", "duration", "points")
-    environment.filters.update({name: getattr(text, name) for name in names})
+    written = {each.__name__: each for each in (text.size, text.short, text.percent, text.grouped, text.shape, text.duration)}
+    environment.filters.update(written)
     return environment
 
 
@@ -93,7 +95,7 @@ def _model_page(
     path = page_of(entry.card)
     known = {"dataset_page": entry.card.dataset.name in datasets, "target_page": entry.card.target.name in targets}
     html = environment.get_template("model.html").render(model_context(entry, _root(path)), **known)
-    return Page(path, page_title(entry.card), description(entry.card), html)
+    return Page(path, page_title(entry.card), description(entry.card), html, wide=True)
 
 
 def _dataset_pages(
@@ -137,7 +139,9 @@ def _files(entries: Sequence[Entry]) -> dict[str, Path]:
         for index, name in enumerate(names):
             source = entry.folder / name
             if not source.is_file():
-                raise SiteError(f"{entry.card.id}: {name} is missing, file {index} of the entry", "restore it or build the entry again")
+                raise SiteError(
+                    f"{entry.card.id}: {name} is missing, file {index} of the entry", "restore it or build the entry again"
+                )
             files[f"{files_folder(entry.card)}/{name}"] = source
     return files
 

@@ -105,9 +105,10 @@ def row(card: Card, root: str) -> Row:
 
 
 def rows(entries: Sequence[Entry], root: str) -> tuple[Row, ...]:
-    """By dataset, then target, the most accurate first."""
+    """By dataset, then target from small to large, the most accurate first."""
+    order = target_names(entries)
     found = [row(entry.card, root) for entry in entries]
-    return tuple(sorted(found, key=lambda row: (row.dataset, row.target, -row.accuracy, row.id)))
+    return tuple(sorted(found, key=lambda row: (row.dataset, order.index(row.target), -row.accuracy, row.id)))
 
 
 def front(entries: Sequence[Entry], dataset: str, targets: Sequence[str], root: str) -> Front:
@@ -121,7 +122,7 @@ def front(entries: Sequence[Entry], dataset: str, targets: Sequence[str], root: 
     used = [name for name in targets if any(card.target.name == name for card in shown)]
     title = shown[0].dataset.title
     legend = tuple((symbol(targets.index(name)), name) for name in used)
-    svg = scatter(marks, title=f"{title}: accuracy against RAM", x_label="RAM needed on the target, activations and runtime")
+    svg = scatter(marks, title=f"{title}: accuracy against RAM", x_label="RAM on the target, activations and runtime", height=300)
     return Front(dataset, title, svg, legend)
 
 

@@ -30,7 +30,7 @@ def channel_groups(graph: Graph) -> tuple[ChannelGroup, ...]:
     """The prunable groups, in execution order of their first writer.
 
     Left out are the groups of the network's input, of its output (the classifier) and of the first weighted layer: "first and
-    last layers kept", as in Lin et al. 2020, "Dynamic Model Pruning with Feedback", section 4. Hidden dense layers are groups
+    last layers kept", as in Lin et al. 2020, "Dynamic Model Pruning with Feedback". Hidden dense layers are groups
     too; their channels are their units.
     """
     root = _roots(graph)

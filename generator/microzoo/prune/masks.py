@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from microzoo.prune.groups import ChannelGroup
+from microzoo.prune.schedule import Saliency
 
 Indices = NDArray[np.int64]
 
@@ -55,21 +56,24 @@ class ChannelMasks:
         }
         """Operator name -> its mask, float32 (channels,): a view that follows every renewal."""
 
-    def renew(self, weights: Mapping[str, torch.Tensor], sparsity: float) -> None:
+    def renew(self, weights: Mapping[str, torch.Tensor], sparsity: float, saliency: Saliency = "l2") -> None:
         """Mask the least salient channels of all groups together, at least one a group kept.
 
         weights: operator name -> its dense weights with the group's channels on axis 0. sparsity: share of all prunable channels
-        to mask; rounded to whole channels. Saliency of a channel: L2 norm of its weights over all writers of its group. Ties are
-        cut in the order of the groups. Never waits for the device.
+        to mask; rounded to whole channels. Saliency of a channel: L2 norm of its weights over all writers of its group; where
+        `saliency` is "relative", divided by the mean over the group. Ties are cut in the order of the groups. Never waits for the
+        device.
         """
         if not self.groups:
             return
-        saliencies = [_saliency([weights[name] for name in group.writers]) for group in self.groups]
-        for saliency in saliencies:
-            saliency.index_fill_(0, saliency.argmax(dim=0, keepdim=True), float("inf"))
+        norms = [_norms([weights[name] for name in group.writers]) for group in self.groups]
+        if saliency == "relative":
+            norms = [norm / norm.mean().clamp(min=1e-12) for norm in norms]
+        for norm in norms:
+            norm.index_fill_(0, norm.argmax(dim=0, keepdim=True), float("inf"))
         total = self.flat.numel()
         count = min(round(sparsity * total), total - len(self.groups))
-        masked = torch.argsort(torch.cat(saliencies), stable=True)[:count]
+        masked = torch.argsort(torch.cat(norms), stable=True)[:count]
         self.flat.fill_(1.0).index_fill_(0, masked, 0.0)
 
     def keep(self) -> dict[str, Indices]:
@@ -79,7 +83,7 @@ class ChannelMasks:
         return {group.name: np.flatnonzero(flat[start:end]).astype(np.int64) for group, start, end in spans}
 
 
-def _saliency(weights: Sequence[torch.Tensor]) -> torch.Tensor:
+def _norms(weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """L2 norm of each channel (axis 0) over all `weights`: float32 (channels,)."""
     squares = [weight.detach().flatten(1).square().sum(dim=1) for weight in weights]
     return torch.stack(squares).sum(dim=0).sqrt()

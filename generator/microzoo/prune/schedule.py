@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Saliency = Literal["l2", "relative"]
+"""How channels of different groups compare: by the L2 norm of their weights, or by that norm over their group's mean norm."""
 
 
 @dataclass(frozen=True)
@@ -11,13 +15,15 @@ class PruningPlan:
 
     sparsity: share of the prunable channels that end up removed, in [0, 1). start, end: shares of the training between which the
     sparsity rises; the masks are frozen after `end`, so that the rest of the training fine-tunes what is left. every: steps
-    between two renewals of the masks (16 in Lin et al. 2020, "Dynamic Model Pruning with Feedback", section 4).
+    between two renewals of the masks (16 in Lin et al. 2020, "Dynamic Model Pruning with Feedback"). saliency:
+    "l2" is the paper's; "relative" keeps a group whose weights are small altogether from being cut down to one channel.
     """
 
     sparsity: float
     start: float = 0.1
     end: float = 0.6
     every: int = 16
+    saliency: Saliency = "l2"
 
     def __post_init__(self) -> None:
         assert 0.0 <= self.sparsity < 1.0, self

@@ -107,7 +107,7 @@ def _bias_floor(
     needed = np.abs(bias) / (source.scale * 2.0**30)
     if isinstance(op, Dense):
         needed = needed.max(keepdims=True)
-    # Of a switched-off channel the scale is free; output / input keeps its multiplier near one, far from either end.
+    # The scale of an all-zero channel is free: a multiplier of 2**-16 holds its bias to 2**-16 of an output step.
     neutral = target.scale / source.scale * 2.0**-16
     floor = np.where(natural > 0.0, np.maximum(needed, np.finfo(np.float32).tiny), np.maximum(needed, neutral))
     error = floor / 2.0 * rows.shape[1] * MAX_OFFSET * source.scale

@@ -33,8 +33,8 @@ from microzoo.graph.requantisation import ADD_LEFT_SHIFT, activation_range, add_
 
 Int8 = NDArray[np.int8]
 
-BATCH_BYTES = 16 << 20
-"""Bound on the largest temporary (unfolded patches, or 64-bit accumulators) of one batch."""
+BATCH_BYTES = 4 << 20
+"""Bound on the largest temporary (unfolded patches, or 64-bit accumulators) of one batch: what the caches hold."""
 
 
 def run(model: IntegerModel, inputs: Int8) -> Int8:

@@ -1,8 +1,8 @@
 """Canonical form: equal text for architectures that are the same network, so that none is trained twice.
 
-An architecture is lowered, which removes what cannot be reached (kernels beyond the map, pools on 1x1 maps, filters of depthwise layers),
-and its graph is digested without names and without the order of branches: every tensor has a digest made of its operator and of
-the digests that it reads (a Merkle tree), and the terms of a sum are sorted.
+An architecture is lowered, which removes what cannot be reached (kernels beyond the map, pools on 1x1 maps, filters of
+depthwise layers), and its graph is digested without names and without the order of branches: every tensor has a digest made of
+its operator and of the digests that it reads (a Merkle tree), and the terms of a sum are sorted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lowering: an Architecture and an input shape go in, a Graph comes out.
 
-Semantics of µNAS (Liberis, Dudziak, Lane 2021, section 3.1), with the extensions named in `space.architecture`. Unreachable choices
-vanish here: kernels are clipped to what can touch the map, pools with a 1x1 window are left out.
+Semantics of µNAS (Liberis, Dudziak, Lane 2021, section 3.1), with the extensions named in `space.architecture`. Unreachable
+choices vanish here: kernels are clipped to what can touch the map, pools with a 1x1 window are left out.
 
 Legend: H, W height and width of a map; C its channels.
 """
@@ -37,7 +37,8 @@ NO_PADDING: Pads = (0, 0, 0, 0)
 
 
 def normalised(architecture: Architecture) -> Architecture:
-    """The same network with a serial block with layers in front: nothing lies before the first block to branch from or to shorten.
+    """The same network with a serial block with layers in front: nothing lies before the first block to branch from or to
+    shorten.
 
     Raises ArchitectureError where no block has layers.
     """
@@ -55,9 +56,9 @@ def lower(architecture: Architecture, input_shape: tuple[int, int, int], classes
 
     A parallel block reads what the last serial block read. All open branches are joined by Add before the next serial block and
     before the head: each is max-pooled by round(H / H_min), zero-padded at the bottom and the right where maps still differ, and
-    its last layer takes the width of what it joins (a branch that ends in another width, being depthwise or a shortcut, is followed
-    by a pointwise convolution without BatchNorm and ReLU). A parallel first block counts as serial. Each operator is named after
-    its place ("block2.layer1.conv"), its output tensor likewise; the input tensor is "input", the output "logits".
+    its last layer takes the width of what it joins (a branch that ends in another width, being depthwise or a shortcut, is
+    followed by a pointwise convolution without BatchNorm and ReLU). A parallel first block counts as serial. Each operator is
+    named after its place ("block2.layer1.conv"), its output tensor likewise; the input tensor is "input", the output "logits".
 
     Raises ArchitectureError on values without meaning.
     """
@@ -80,7 +81,7 @@ def lower(architecture: Architecture, input_shape: tuple[int, int, int], classes
 
 
 def _check(input_shape: tuple[int, int, int], classes: int, architecture: Architecture) -> None:
-    if len(input_shape) != 3 or min(input_shape) < 1:
+    if min(input_shape) < 1:
         raise ArchitectureError(f"input_shape = {input_shape}: not three positive sizes", "give height, width and channels")
     if classes < 2:
         raise ArchitectureError(f"classes = {classes}: nothing to tell apart", "give at least 2")
@@ -121,7 +122,7 @@ class _Lowering:
         return x
 
     def layer(self, x: str, layer: Layer, filters: int, name: str) -> str:
-        """Pre-pool, then the convolution with its BatchNorm and ReLU. Pointwise layers have neither kernel, stride nor padding."""
+        """Pre-pool, then the convolution with its BatchNorm and ReLU. A pointwise layer has no kernel, stride or padding."""
         if layer.pre_pool:
             h, w, _ = self.shapes[x]
             x = self.max_pool(x, (min(2, h), min(2, w)), f"{name}.prepool")

@@ -1,8 +1,8 @@
 """Morphisms: the small changes through which evolution moves. An Architecture goes in, a neighbour comes out.
 
-Those of µNAS (Liberis, Dudziak, Lane 2021, section 4.1) and, where the rules allow, padding, global pooling, shortcuts and filters by a
-quarter. Children are listed as light moves, and only the one that is chosen is built. A choice that the lowering never reads (the
-kernel of a pointwise layer, the filters of a depthwise one or of the last layer of a branch) is no move.
+Those of µNAS (Liberis, Dudziak, Lane 2021, section 4.1) and, where the rules allow, padding, global pooling, shortcuts and
+filters by a quarter. Children are listed as light moves, and only the one that is chosen is built. A choice that the lowering
+never reads (the kernel of a pointwise layer, the filters of a depthwise one or of the last layer of a branch) is no move.
 """
 
 from __future__ import annotations

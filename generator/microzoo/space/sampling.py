@@ -1,7 +1,7 @@
 """Random architectures. Rules and a random generator go in, an Architecture comes out.
 
-Probabilities of µNAS (Liberis, Dudziak, Lane 2021, section 3 and table 1); every value of every range can be drawn, the upper ends
-included.
+Probabilities of µNAS (Liberis, Dudziak, Lane 2021, section 3 and table 1); every value of every range can be drawn, the upper
+ends included.
 """
 
 from __future__ import annotations
@@ -56,14 +56,12 @@ class SpaceRules:
     batch_norm: float
 
 
-MUNAS_SPACE = SpaceRules(
-    same_padding=False, global_pool=False, shortcuts=False, scaled_widths=False, min_dense=1, batch_norm=0.5
-)
+MUNAS_SPACE = SpaceRules(same_padding=False, global_pool=False, shortcuts=False, scaled_widths=False, min_dense=1, batch_norm=0.5)
 MICROZOO_SPACE = SpaceRules(same_padding=True, global_pool=True, shortcuts=True, scaled_widths=True, min_dense=0, batch_norm=0.9)
 
 
 def sample(rng: np.random.Generator, rules: SpaceRules) -> Architecture:
-    """A random architecture, in normal form: its first block is serial and has layers. Same generator state, same architecture."""
+    """A random architecture in normal form: its first block is serial. Same state of the generator, same architecture."""
     blocks = [Block(sample_layers(rng, rules))]
     for _ in range(uniform(rng, 1, MAX_BLOCKS) - 1):
         blocks.append(_sample_block(rng, rules, shortcut_allowed=not _has_shortcut(blocks)))

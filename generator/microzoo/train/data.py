@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
+
+_upload_lock = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +36,12 @@ class TrainingData:
     def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """x_train and y_train on `device`, uploaded once and then shared by every training there; not copied on the CPU."""
         key = str(device)
-        if key not in self._resident:
-            self._resident[key] = (torch.from_numpy(self.x_train).to(device), torch.from_numpy(self.y_train).to(device))
-            if device.type == "cuda":
-                torch.cuda.current_stream(device).synchronize()  # other streams will read it without asking this one
-        return self._resident[key]
+        with _upload_lock:
+            if key not in self._resident:
+                self._resident[key] = (torch.from_numpy(self.x_train).to(device), torch.from_numpy(self.y_train).to(device))
+                if device.type == "cuda":
+                    torch.cuda.current_stream(device).synchronize()  # other streams will read it without asking this one
+            return self._resident[key]
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_resident": {}}

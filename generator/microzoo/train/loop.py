@@ -71,9 +71,11 @@ def fit(
 
     seed: decides initial weights, order and augmentation; with one CPU thread (`torch.set_num_threads(1)`, the caller's to set)
     the same seed gives the same weights bit for bit. device: "cpu", "cuda" or "cuda:N"; on CUDA several calls may run at once,
-    each in its own thread. pruning: None or sparsity 0 for none. on_epoch: called after each epoch. should_stop: asked every few
-    steps. Raises TrainingError where the device is not there; a training that diverges, runs out of memory or is stopped returns
-    with `failure`.
+    each in its own thread. pruning: None or sparsity 0 for none. on_epoch: called at the first pause after each epoch;
+    should_stop: asked at each pause. There is one every 16 steps, or as often as the masks are renewed.
+
+    Raises TrainingError where the device is not there. A training that diverges, runs out of memory or is stopped raises nothing
+    and returns with `failure`.
     """
     started = time.perf_counter()
     torch_device = _checked_device(device)
@@ -165,7 +167,8 @@ class _Training:
         assert self.pruning is not None
         progress = 1.0 if last else self.done / self.steps
         if progress >= self.pruning.start:
-            self.masks.renew(self.module.channel_weights(), self.pruning.sparsity_at(progress))
+            sparsity = self.pruning.sparsity_at(progress)
+            self.masks.renew(self.module.channel_weights(), sparsity, self.pruning.saliency)
         return progress >= self.pruning.end
 
     def result(self) -> tuple[Graph, Weights]:

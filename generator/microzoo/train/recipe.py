@@ -19,19 +19,19 @@ class Recipe:
     epochs: passes over the samples that are used; fractions count. samples: share of the training split that is used, in (0, 1];
     the subset is the same for every training on the same split, and smaller ones lie within larger ones. warmup: share of the
     steps in which the learning rate rises linearly. weight_decay: L2 on weights, not on biases and BatchNorm. clip: largest
-    L2 norm of the whole gradient.
+    L2 norm of the whole gradient: without it a rate this high harms networks that have no BatchNorm.
     """
 
     epochs: float = 10.0
     batch_size: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     warmup: float = 0.1
     schedule: Literal["cosine", "linear"] = "cosine"
     samples: float = 1.0
-    clip: float = 5.0
+    clip: float = 1.0
 
     def __post_init__(self) -> None:
         assert self.epochs > 0 and math.isfinite(self.epochs), self
@@ -41,8 +41,8 @@ class Recipe:
         assert 0 < self.samples <= 1 and self.weight_decay >= 0, self
 
     def subset(self, available: int) -> NDArray[np.int64]:
-        """Indices of the samples that are used, of `available` ones: int64, ascending."""
-        count = max(1, round(self.samples * available))
+        """Indices of the samples that are used, of `available` ones: int64, ascending; at least two, for BatchNorm."""
+        count = min(available, max(2, round(self.samples * available)))
         return np.sort(np.random.default_rng(_SUBSET_SEED).permutation(available)[:count])
 
     def steps(self, used: int) -> int:

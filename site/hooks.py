@@ -1,0 +1,102 @@
+"""MkDocs glue: puts the pages that `microzoo.pages` renders between the written ones, with the files that entries offer.
+
+All that depends on MkDocs' interface stands here; what the pages say does not. The zoo is the folder that the environment
+variable MICROZOO_ZOO names, else `extra.zoo` of mkdocs.yml.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page as MkDocsPage
+from mkdocs.structure.toc import get_toc
+
+from microzoo.catalog.store import entries
+from microzoo.errors import MicrozooError
+from microzoo.pages.site import Page, Rendered, render
+from microzoo.spec.load import load_folder
+from microzoo.spec.models import DatasetSpec, TargetSpec
+
+_MARKER = re.compile(r"<!-- zoo:(\w+) -->")
+_state: dict[str, Rendered | dict[str, Page]] = {}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Renders everything, and lists dataset and target pages in the navigation below their indexes."""
+    root = Path(config.config_file_path).parent
+    zoo = root / (os.environ.get("MICROZOO_ZOO") or config.extra["zoo"])
+    try:
+        datasets = load_folder(root / "specs" / "datasets", DatasetSpec)
+        targets = load_folder(root / "specs" / "targets", TargetSpec)
+        rendered = render(entries(zoo), datasets, targets, root / "site" / "templates")
+    except MicrozooError as error:
+        raise PluginError(" | ".join(str(error).splitlines())) from error
+    _state["rendered"] = rendered
+    _state["pages"] = {_source(page.path): page for page in rendered.pages}
+    for section in config.nav or ():
+        for leaves in section.values():
+            if isinstance(leaves, list) and leaves and str(leaves[0]).split("/")[0] in ("datasets", "targets"):
+                folder = str(leaves[0]).split("/")[0]
+                leaves += [_source(page.path) for page in rendered.pages if re.fullmatch(rf"{folder}/(?!index\.)[^/]+", page.path)]
+    return config
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Adds a virtual page for each generated one, and the files to copy."""
+    rendered = _rendered()
+    for page in rendered.pages:
+        files.append(File.generated(config, _source(page.path), content=_front_matter(page)))
+    for place, source in rendered.files.items():
+        files.append(File.generated(config, place, abs_src_path=str(source)))
+    return files
+
+
+def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """The generated HTML in place of the empty page, or the fragments that a written page asks for."""
+    generated = _state["pages"].get(page.file.src_uri)  # type: ignore[union-attr]
+    if generated is None:
+        return _MARKER.sub(lambda match: _fragment(match[1], page), content)
+    page.toc = get_toc(_tokens(generated))
+    return generated.html
+
+
+def _rendered() -> Rendered:
+    rendered = _state["rendered"]
+    assert isinstance(rendered, Rendered)
+    return rendered
+
+
+def _fragment(name: str, page: MkDocsPage) -> str:
+    fragments = _rendered().fragments
+    if name not in fragments:
+        raise PluginError(f"{page.file.src_uri}: <!-- zoo:{name} --> is unknown; known are {', '.join(sorted(fragments))}")
+    return fragments[name]
+
+
+def _source(path: str) -> str:
+    return path.removesuffix(".html") + ".md"
+
+
+def _front_matter(page: Page) -> str:
+    """Title and description, quoted as JSON strings, which YAML reads too."""
+    lines = [f"title: {json.dumps(page.title)}", f"description: {json.dumps(' '.join(page.description.split()))}"]
+    if page.wide:
+        lines.append("hide: [navigation]")
+    return "---\n" + "\n".join(lines) + "\n---\n"
+
+
+def _tokens(page: Page) -> list[dict[str, Any]]:
+    """The headings as Python-Markdown's nested table of contents."""
+    nested: list[dict[str, Any]] = []
+    for level, anchor, words in page.headings:
+        token = {"level": level, "id": anchor, "name": html.escape(words), "children": []}
+        (nested[-1]["children"] if level == 3 and nested else nested).append(token)
+    return nested

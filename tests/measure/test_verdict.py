@@ -1,0 +1,57 @@
+import pytest
+
+from microzoo.catalog.card import Figure
+from microzoo.errors import MeasurementError
+from microzoo.measure.verdict import TFLM_CODE_BYTES, limits
+from microzoo.spec.models import TargetBudget, TargetReserve, TargetSpec
+
+
+def target(runtime="c"):
+    return TargetSpec(
+        title="part",
+        core="cortex-m4",
+        clock_mhz=80.0,
+        runtime=runtime,
+        budget=TargetBudget(ram_bytes=8192, flash_bytes=65536, macs=1000),
+        reserve=TargetReserve(ram_bytes=192, flash_bytes=536),
+    )
+
+
+def figure(value, kind="measured", unit="bytes"):
+    return Figure(value=value, unit=unit, kind=kind, method="how")
+
+
+FIGURES = {
+    "macs": figure(1000, unit="macs"),
+    "c_ram": figure(8000, "estimated"),
+    "c_flash": figure(65001),
+    "arena_total": figure(9000),
+    "arena_total_32bit": figure(7000, "estimated"),
+    "tflite_bytes": figure(20000),
+    "predicted_ram": figure(7900, "predicted"),
+    "predicted_flash": figure(64000, "predicted"),
+}
+
+
+def test_runtime_c_to_the_byte():
+    ram, flash, compute = limits(target(), FIGURES)
+    assert (ram.name, ram.need, ram.have, ram.kind, ram.fits) == ("ram", 8000, 8000, "estimated", True)
+    assert (flash.name, flash.need, flash.have, flash.kind, flash.fits) == ("flash", 65001, 65000, "measured", False)
+    assert (compute.name, compute.need, compute.have, compute.unit, compute.fits) == ("compute", 1000, 1000, "macs", True)
+
+
+def test_without_a_compiler_the_prediction_stands_in_and_says_so():
+    absent = FIGURES | {"c_ram": figure(None, "estimated"), "c_flash": figure(None)}
+    ram, flash, _ = limits(target(), absent)
+    assert (ram.need, ram.kind, flash.need, flash.kind) == (7900, "predicted", 64000, "predicted")
+    assert flash.method.startswith("predicted_flash")
+    with pytest.raises(MeasurementError, match="c_flash, predicted_flash all have no value"):
+        limits(target(), {name: value for name, value in absent.items() if name != "predicted_flash"})
+
+
+def test_runtime_tflm_adds_its_own_code():
+    ram, flash, _ = limits(target("tflm"), FIGURES)
+    assert (ram.need, ram.kind) == (7000, "estimated")
+    assert (flash.need, flash.kind, flash.fits) == (20000 + TFLM_CODE_BYTES, "estimated", False)
+    ram, _, _ = limits(target("tflm"), FIGURES | {"arena_total_32bit": figure(None, "estimated")})
+    assert (ram.need, ram.kind) == (9000, "measured") and "upper bound" in ram.method

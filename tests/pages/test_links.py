@@ -1,0 +1,62 @@
+import pytest
+
+from microzoo.pages.links import Document, problems
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text('<h2 id="top">t</h2><a href="a/index.html#here">x</a><a href="a/">x</a><a href="#top">x</a>')
+    (tmp_path / "a" / "index.html").write_text('<p id=here><a href="../index.html">x</a><a href="https://example.org/">x</a>')
+    return tmp_path
+
+
+def add(site, html):
+    (site / "b.html").write_text(html)
+    return problems(site)
+
+
+def test_a_whole_site_has_no_problems(site):
+    assert problems(site) == []
+
+
+@pytest.mark.parametrize(
+    ("html", "why"),
+    [
+        ('<a href="gone.html">', "no such file"),
+        ('<a href="index.html#gone">', "index.html has no such anchor"),
+        ('<a href="#gone">', "b.html has no such anchor"),
+        ("<a href='../index.html'>", "no such file"),
+        ('<a href="/index.html">', "starts with a slash"),
+        ('<a href="javascript:alert(1)">', "has no place here"),
+        ('<script src="https://example.org/x.js"></script>', "another site"),
+        ('<script src="//example.org/x.js"></script>', "another site"),
+        ('<link rel="stylesheet" href="http://example.org/x.css">', "another site"),
+        ('<link rel="preconnect" href="https://example.org">', "another site"),
+        ('<img alt="a > b" src="https://example.org/x.png">', "another site"),
+        ('<img srcset="https://example.org/x.png 2x">', "another site"),
+        ('<p style="background:url(https://example.org/x.png)">', "another site"),
+        ('<svg><image href="https://example.org/x.png"/></svg>', "another site"),
+        ('<img src="gone.png">', "no such file"),
+    ],
+)
+def test_each_fault_is_named_with_its_page(site, html, why):
+    (found,) = add(site, html)
+    assert found.startswith('b.html: "') and why in found
+
+
+def test_comments_and_scripts_hold_no_links(site):
+    assert add(site, '<!-- <a href="gone.html"> --><script>let a = \'<a href="gone.html">\'</script>') == []
+
+
+def test_a_canonical_address_is_not_loaded(site):
+    assert add(site, '<link rel="canonical" href="https://example.org/">') == []
+
+
+def test_remote_fonts_in_style_sheets_are_found(site):
+    (site / "x.css").write_text('@font-face{src:url("https://example.org/x.woff2")}')
+    assert problems(site) == ['x.css: "https://example.org/x.woff2": is loaded from another site']
+
+
+def test_anchors_are_unescaped():
+    assert Document('<p id="a&amp;b"><a name=c>').anchors == {"a&b", "c"}
