@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench site lock clean
+.PHONY: help setup demo test bench site docs lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ bench: $(READY) ## Run every benchmark; each prints its machine and a ratio to i
 
 site: $(READY) ## Render the published zoo into build/site
 	$(BIN)/zoo site
+
+docs: $(READY) ## Write the generated pages and schemas anew: command line, JSON Schema of the specs
+	$(BIN)/zoo schema --write specs/schema
+	$(BIN)/python -m typer microzoo.cli utils docs --name zoo --title "Command line" --output site/pages/reference/cli.md
 
 lock: $(READY) ## Resolve requirements/*.txt again, keeping what still fits (ARGS=--upgrade for the newest)
 	$(LOCK) $(ARGS) --extra tflm --group dev pyproject.toml -o requirements/all.txt

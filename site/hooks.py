@@ -45,7 +45,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         for leaves in section.values():
             if isinstance(leaves, list) and leaves and str(leaves[0]).split("/")[0] in ("datasets", "targets"):
                 folder = str(leaves[0]).split("/")[0]
-                leaves += [_source(page.path) for page in rendered.pages if re.fullmatch(rf"{folder}/(?!index\.)[^/]+", page.path)]
+                leaves += [
+                    _source(page.path) for page in rendered.pages if re.fullmatch(rf"{folder}/(?!index\.)[^/]+", page.path)
+                ]
     return config
 
 
@@ -64,7 +66,7 @@ def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, fil
     generated = _state["pages"].get(page.file.src_uri)  # type: ignore[union-attr]
     if generated is None:
         return _MARKER.sub(lambda match: _fragment(match[1], page), content)
-    page.toc = get_toc(_tokens(generated))
+    page.toc = get_toc(_tokens(generated))  # type: ignore[arg-type]
     return generated.html
 
 
@@ -87,16 +89,21 @@ def _source(path: str) -> str:
 
 def _front_matter(page: Page) -> str:
     """Title and description, quoted as JSON strings, which YAML reads too."""
-    lines = [f"title: {json.dumps(page.title)}", f"description: {json.dumps(' '.join(page.description.split()))}"]
+    lines = [f"title: {json.dumps(_harmless(page.title))}", f"description: {json.dumps(_harmless(page.description))}"]
     if page.wide:
         lines.append("hide: [navigation]")
     return "---\n" + "\n".join(lines) + "\n---\n"
+
+
+def _harmless(words: str) -> str:
+    """For the theme, which puts titles and descriptions into its HTML as they are, and unescapes some of them again."""
+    return html.escape(" ".join(words.translate(str.maketrans("<>", "‹›")).split()))
 
 
 def _tokens(page: Page) -> list[dict[str, Any]]:
     """The headings as Python-Markdown's nested table of contents."""
     nested: list[dict[str, Any]] = []
     for level, anchor, words in page.headings:
-        token = {"level": level, "id": anchor, "name": html.escape(words), "children": []}
+        token = {"level": level, "id": anchor, "name": _harmless(words), "children": []}
         (nested[-1]["children"] if level == 3 and nested else nested).append(token)
     return nested

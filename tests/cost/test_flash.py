@@ -48,11 +48,8 @@ def small_models(count: int) -> list[IntegerModel]:
 
 def array_bytes(source: str) -> int:
     """Bytes of the constant int8 and int32 arrays in C source, int8 arrays filled up to words."""
-    total = 0
-    for kind, body in re.findall(r"const (int8_t|int32_t) \w+\[[^\]]*\][^={]*= \{(.*?)\};", source, re.DOTALL):
-        values = body.count(",") + (not body.rstrip().endswith(","))
-        total += 4 * values if kind == "int32_t" else -(-values // 4) * 4
-    return total
+    arrays = re.findall(r"^static const MICROZOO_ALIGNED (int8_t|int32_t) \w+\[(\d+)\]", source, re.MULTILINE)
+    return sum(4 * int(count) if kind == "int32_t" else -(-int(count) // 4) * 4 for kind, count in arrays)
 
 
 def test_hand_worked() -> None:

@@ -29,7 +29,11 @@ from microzoo.catalog.card import (
 from microzoo.catalog.store import write_entry
 
 TARGETS = {"tiny-2k": (2, 16), "cortex-m0plus-8k": (8, 32), "cortex-m4-64k": (64, 64), "cortex-m4-256k": (256, 1024)}
-DATASETS = {"digits": ((8, 8, 1), 360, 0.965), "fashion-mnist": ((28, 28, 1), 10_000, 0.91), "mnist": ((28, 28, 1), 10_000, 0.975)}
+DATASETS = {
+    "digits": ((8, 8, 1), 360, 0.965),
+    "fashion-mnist": ((28, 28, 1), 10_000, 0.91),
+    "mnist": ((28, 28, 1), 10_000, 0.975),
+}
 CODE = "not a real model: "
 
 
@@ -62,14 +66,20 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
         "model.onnx": CODE.encode() + bytes(rng.integers(0, 256, parameters + 6000, dtype=np.uint8)),
         **{f"c/{file}": f"/* {CODE}{file} */\n".encode() for file in ("model.c", "model.h", "microzoo_nn.c", "microzoo_nn.h")},
     }
-    runs = {"model.tflite": "LiteRT reference kernels 2.1", "model.onnx": "ONNX Runtime 1.22", "c/model.c": "generated C, gcc 12.2"}
+    runs = {
+        "model.tflite": "LiteRT reference kernels 2.1",
+        "model.onnx": "ONNX Runtime 1.22",
+        "c/model.c": "generated C, gcc 12.2",
+    }
     published = tuple(
         PublishedFile(
             path=path,
             format={"tflite": "tflite", "onnx": "onnx", "c": "c", "h": "header"}[path.rsplit(".", 1)[-1]],  # type: ignore[arg-type]
             bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            accuracy=(Accuracy(runtime=runs[path], split="test", value=correct / test, correct=correct, n=test),) if path in runs else (),
+            accuracy=(Accuracy(runtime=runs[path], split="test", value=correct / test, correct=correct, n=test),)
+            if path in runs
+            else (),
         )
         for path, content in files.items()
     )
@@ -78,13 +88,31 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
         id=f"{dataset}/{target}/{name}",
         key=_sha("key", dataset, target, name),
         dataset=DatasetRecord(
-            name=dataset, title=dataset.replace("-", " ").title(), input_shape=shape, classes=tuple("0123456789"), checksum=_sha(dataset),
-            train=1150, validation=287, test=test, licence="CC-BY-4.0", licence_url="https://example.org/licence", citation="Somebody 1998",
-        ),  # fmt: skip
+            name=dataset,
+            title=dataset.replace("-", " ").title(),
+            input_shape=shape,
+            classes=tuple("0123456789"),
+            checksum=_sha(dataset),
+            train=1150,
+            validation=287,
+            test=test,
+            licence="CC-BY-4.0",
+            licence_url="https://example.org/licence",
+            citation="Somebody 1998",
+        ),
         target=TargetRecord(
-            name=target, title=f"Class {target}", core="cortex-m4", clock_mhz=64.0, runtime="c", ram_bytes=ram_kb * 1024,
-            flash_bytes=flash_kb * 1024, reserve_ram_bytes=0, reserve_flash_bytes=0, macs_limit=5_000_000, boards=("a board",),
-        ),  # fmt: skip
+            name=target,
+            title=f"Class {target}",
+            core="cortex-m4",
+            clock_mhz=64.0,
+            runtime="c",
+            ram_bytes=ram_kb * 1024,
+            flash_bytes=flash_kb * 1024,
+            reserve_ram_bytes=0,
+            reserve_flash_bytes=0,
+            macs_limit=5_000_000,
+            boards=("a board",),
+        ),
         architecture=json.dumps({"blocks": [], "pool": None}),
         sparsity=float(rng.uniform(0, 0.5)),
         input=Tensor(shape=shape, scale=1 / 255, zero_point=-128),
@@ -93,13 +121,20 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
         files=published,
         figures=_figures(activations, ram, flash, macs, parameters),
         limits=(
-            Limit(name="ram", need=ram, have=ram_kb * 1024, unit="bytes", kind="estimated", method="c_ram + stack by -fstack-usage"),
+            Limit(
+                name="ram", need=ram, have=ram_kb * 1024, unit="bytes", kind="estimated", method="c_ram + stack by -fstack-usage"
+            ),
             Limit(name="flash", need=flash, have=flash_kb * 1024, unit="bytes", kind="measured", method="linked image"),
             Limit(name="compute", need=macs, have=5_000_000, unit="macs", kind="measured", method="counted in model.tflite"),
         ),
         layers=layers,
         seeds=tuple(
-            SeedResult(seed=index, validation_accuracy_float=min(1.0, value + 0.001), validation_accuracy_int8=value, published=index == 0)
+            SeedResult(
+                seed=index,
+                validation_accuracy_float=min(1.0, value + 0.001),
+                validation_accuracy_int8=value,
+                published=index == 0,
+            )
             for index, value in enumerate(seeds)
         ),
         validation_int8=Spread(mean=float(np.mean(seeds)), standard_deviation=float(np.std(seeds, ddof=1)), n=3),
@@ -110,9 +145,15 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
         known_limits=("Digits of 43 people only.",),
     )
     build = BuildRecord(
-        finished_utc="2026-11-23T08:00:00", seconds=312.5, search_seconds=240.0, device="cpu", machine="x86-64, 2 cores",
-        generator_version="0.1.0", versions={"torch": "2.9.0", "numpy": "2.1.0"}, ended_by="evaluations",
-    )  # fmt: skip
+        finished_utc="2026-11-23T08:00:00",
+        seconds=312.5,
+        search_seconds=240.0,
+        device="cpu",
+        machine="x86-64, 2 cores",
+        generator_version="0.1.0",
+        versions={"torch": "2.9.0", "numpy": "2.1.0"},
+        ended_by="evaluations",
+    )
     return Synthetic(card, build, files)
 
 
@@ -137,16 +178,26 @@ def _layers(shape: tuple[int, int, int], peak: float, rng: np.random.Generator) 
     half = (h // 2, w // 2)
     rows: list[LayerRow] = []
 
-    def add(kind: str, inputs: tuple[str, ...], out: tuple[int, ...], parameters: int, kernel: int | None, stride: int, live: int) -> str:
+    def add(
+        kind: str, inputs: tuple[str, ...], out: tuple[int, ...], parameters: int, kernel: int | None, stride: int, live: int
+    ) -> str:
         name = f"t{len(rows)}"
         macs = int(np.prod(out)) * (parameters // max(out[-1], 1) - 1) if parameters else 0
         rows.append(
             LayerRow(
-                name=name, kind=kind, inputs=inputs, output=name, output_shape=out, kernel=(kernel, kernel) if kernel else None,
-                stride=(stride, stride) if kernel else None, relu=kind in ("CONV_2D", "DEPTHWISE_CONV_2D"),
-                parameters=parameters, macs=macs, live_bytes=live,
+                name=name,
+                kind=kind,
+                inputs=inputs,
+                output=name,
+                output_shape=out,
+                kernel=(kernel, kernel) if kernel else None,
+                stride=(stride, stride) if kernel else None,
+                relu=kind in ("CONV_2D", "DEPTHWISE_CONV_2D"),
+                parameters=parameters,
+                macs=macs,
+                live_bytes=live,
             )
-        )  # fmt: skip
+        )
         return name
 
     full, small = h * w * width, half[0] * half[1] * width
@@ -200,7 +251,9 @@ def _search(accuracy: float, ram: int, flash: int, macs: int, rng: np.random.Gen
         reached = accuracy - 0.01 - 0.08 * np.exp(-ordinal / 30) * rng.random() - abs(rng.normal(0, 0.01))
         value = 0.0 if rng.random() < 0.03 else float(reached)
         points.append(
-            SearchPoint(ordinal=ordinal, origin=origin, validation_accuracy=value, activation_bytes=ram, flash_bytes=flash, macs=macs)
+            SearchPoint(
+                ordinal=ordinal, origin=origin, validation_accuracy=value, activation_bytes=ram, flash_bytes=flash, macs=macs
+            )
         )
     best = max(points, key=lambda point: point.validation_accuracy)
     return SearchRecord(strategy="microzoo", seed=0, evaluations=120, epochs=240.0, ordinal=best.ordinal, points=tuple(points))

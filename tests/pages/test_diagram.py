@@ -10,7 +10,9 @@ from .cards import synthetic
 
 
 def layer(output, *inputs, kind="CONV_2D"):
-    return LayerRow(name=output, kind=kind, inputs=inputs, output=output, output_shape=(4, 4, 2), parameters=1, macs=1, live_bytes=1)
+    return LayerRow(
+        name=output, kind=kind, inputs=inputs, output=output, output_shape=(4, 4, 2), parameters=1, macs=1, live_bytes=1
+    )
 
 
 def test_a_chain_stays_in_one_lane():

@@ -6,7 +6,9 @@ from microzoo.pages.links import Document, problems
 @pytest.fixture
 def site(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "index.html").write_text('<h2 id="top">t</h2><a href="a/index.html#here">x</a><a href="a/">x</a><a href="#top">x</a>')
+    (tmp_path / "index.html").write_text(
+        '<h2 id="top">t</h2><a href="a/index.html#here">x</a><a href="a/">x</a><a href="#top">x</a>'
+    )
     (tmp_path / "a" / "index.html").write_text('<p id=here><a href="../index.html">x</a><a href="https://example.org/">x</a>')
     return tmp_path
 

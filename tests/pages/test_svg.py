@@ -1,3 +1,4 @@
+import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_value_beyond_the_ends_lies_on_them():
 @pytest.mark.parametrize(("low", "high"), [(0.86, 0.93), (0, 1), (0.9999, 0.99995), (-3, 17), (0, 120)])
 def test_linear_ticks_enclose_and_step_evenly(low, high):
     ticks = linear_ticks(low, high)
-    steps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(ticks)]
     assert ticks[0] <= low + 1e-12 and ticks[-1] >= high - 1e-12
     assert 2 <= len(ticks) <= 8
     assert max(steps) == pytest.approx(min(steps))

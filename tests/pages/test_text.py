@@ -4,7 +4,8 @@ from microzoo.pages import text
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0, "0 B"), (432, "432 B"), (1023, "1023 B"), (12_288, "12.0 KB"), (65_536, "64.0 KB"), (1_310_720, "1.25 MB")]
+    ("value", "words"),
+    [(0, "0 B"), (432, "432 B"), (1023, "1023 B"), (12_288, "12.0 KB"), (65_536, "64.0 KB"), (1_310_720, "1.25 MB")],
 )
 def test_size_counts_in_1024(value, words):
     assert text.size(value) == words

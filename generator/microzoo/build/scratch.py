@@ -31,7 +31,10 @@ def store_arrays(folder: Path, dataset: Dataset) -> None:
             part: Part = getattr(dataset, name)
             for letter, array in (("x", part.x), ("y", part.y)):
                 partial = folder / f".{name}-{letter}.npy"
-                np.save(partial, array)
+                with partial.open("wb") as file:
+                    # Not np.save: on a full disk it loses the reason.
+                    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                    file.write(np.ascontiguousarray(array).data)
                 partial.replace(folder / f"{name}-{letter}.npy")
 
 

@@ -88,6 +88,7 @@ class Trainer:
             _one_thread()
         train, prune, augment = self.job.family.train, self.job.family.prune, self.job.dataset.augment
         preprocess = self.job.dataset.preprocess
+        plan = PruningPlan(sparsity, prune.start, prune.end, saliency=prune.saliency) if prune.enabled and sparsity > 0 else None
         recipe = Recipe(
             epochs=epochs,
             batch_size=train.batch_size,
@@ -102,7 +103,7 @@ class Trainer:
             recipe,
             seed=seed,
             device=self.device,
-            pruning=PruningPlan(sparsity, prune.start, prune.end) if prune.enabled and sparsity > 0 else None,
+            pruning=plan,
             augmentation=Augmentation(augment.shift, augment.shift, fill=preprocess.real_range[0], flip=augment.flip),
         )
 

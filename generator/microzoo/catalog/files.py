@@ -16,9 +16,9 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or place
+        where, why = error.filename or place, error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"{where}: the disk is full", "make room and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(f"{where}: cannot be written: {error.strerror}", "choose another folder") from error
-        raise StorageError(f"{where}: cannot be written: {error.strerror}", "mend it and run the same command again") from error
+            raise StorageError(f"{where}: cannot be written: {why}", "choose another folder") from error
+        raise StorageError(f"{where}: cannot be written: {why}", "mend it and run the same command again") from error

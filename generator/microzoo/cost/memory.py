@@ -205,9 +205,16 @@ def _chain(
 
 
 def _separate(live: Liveness, index: int, done: int) -> bool:
-    """Whether undoing `index` changes live bytes by the same at this moment (`done` without it) and at any later one."""
+    """Whether undoing `index` changes live bytes by the same at this moment (`done` without it) and at any later one.
+
+    It does where what it reads has no other reader, or another one that is undone already, or no bytes.
+    """
     bit = 1 << index
-    return all(live.readers[read] == bit or live.readers[read] & ~(done | bit) != 0 for read in live.reads[index])
+    for storage in live.reads[index]:
+        readers = live.readers[storage]
+        if readers != bit and not readers & ~(done | bit) and live.sizes[storage]:
+            return False
+    return True
 
 
 def _path(reached: dict[int, tuple[int, int, tuple[int, ...]]], goal: int, first: int) -> list[int]:

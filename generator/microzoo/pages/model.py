@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from microzoo.catalog.card import Card, Figure, Limit
 from microzoo.catalog.store import Entry
@@ -96,7 +97,7 @@ def headlines(card: Card) -> list[dict[str, str]]:
 
 
 def compared(card: Card) -> list[dict[str, str]]:
-    """Predicted against found: the search's formula beside what the exported file needs. Pairs whose figure has no value say so."""
+    """Predicted against found: the search's formula beside what the exported file needs. A figure without value says so."""
     pairs = (
         ("predicted_activations", figure(card, "activations")),
         ("predicted_ram", _as_figure(limit(card, "ram"))),
@@ -166,10 +167,9 @@ def page_title(card: Card) -> str:
 
 def description(card: Card) -> str:
     """One sentence for search engines and the search box."""
-    return (
-        f"{card.dataset.title} classifier for {card.target.title}: {percent(card.headline.value, card.headline.n)} int8 test accuracy, "
-        f"{quantity(limit(card, 'ram').need, 'bytes')} RAM, {quantity(limit(card, 'flash').need, 'bytes')} flash."
-    )
+    ram, flash = (quantity(limit(card, name).need, "bytes") for name in ("ram", "flash"))
+    accuracy = percent(card.headline.value, card.headline.n)
+    return f"{card.dataset.title} classifier for {card.target.title}: {accuracy} int8 test accuracy, {ram} RAM, {flash} flash."
 
 
 def files_folder(card: Card) -> str:
@@ -209,7 +209,7 @@ def _download(card: Card, index: int) -> dict[str, Any]:
         )
     return {
         "path": file.path,
-        "href": f"files/{file.path}",
+        "href": f"files/{quote(file.path)}",
         "name": parts[-1],
         "format": FORMATS[file.format],
         "bytes": grouped(file.bytes),
@@ -219,7 +219,13 @@ def _download(card: Card, index: int) -> dict[str, Any]:
 
 
 def _figure_row(name: str, each: Figure) -> dict[str, str]:
-    return {"name": name, "title": title(name), "value": _exact(each), "kind": each.kind if each.value is not None else "", "method": each.method}
+    return {
+        "name": name,
+        "title": title(name),
+        "value": _exact(each),
+        "kind": each.kind if each.value is not None else "",
+        "method": each.method,
+    }
 
 
 def _layer(card: Card, index: int) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, heigh
     limit = f"RAM left by the application: {size(budget_bytes)}"
     if inside:
         at = y.scale(budget_bytes)
-        marked = line(LEFT, at, RIGHT, at, "mz-limit") + text(RIGHT, at - 6, limit, "mz-note", "end")
+        marked = element("g", line(LEFT, at, RIGHT, at, "mz-limit"), text(RIGHT, at - 6, limit, "mz-note", "end"))
     else:
         marked = text(RIGHT, TOP - 12, f"{limit} (beyond this scale)", "mz-note", "end")
     words = f"{len(layers)} layers; most bytes are live at layer {peak + 1}, {layers[peak].name}: {live[peak]}."

@@ -20,6 +20,7 @@ from microzoo.pages.table import front, page_of, rows, target_names
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
 _HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -60,6 +61,8 @@ def render(
     """
     environment = _environment(templates)
     entries = sorted(entries, key=lambda entry: entry.card.id)
+    for entry in entries:
+        _check_id(entry)
     used = target_names(entries)
     order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
     marks = [*order, *(name for name in used if name not in targets)]
@@ -129,6 +132,15 @@ def _target_pages(
         html = template.render(name=name, spec=spec, root=_root(path), **context)
         pages.append(Page(path, spec.title, f"Budgets of {spec.title} and the models that fit it.", html))
     return pages
+
+
+def _check_id(entry: Entry) -> None:
+    """An ID is an address: three plain names, the first two those of dataset and target."""
+    card = entry.card
+    names = card.id.split("/")
+    if len(names) != 3 or not all(_NAME.fullmatch(name) for name in names) or names[:2] != [card.dataset.name, card.target.name]:
+        problem = f'{entry.folder}/card.json: id = "{card.id}" is not dataset/target/name of lower-case letters, digits, - and _'
+        raise SiteError(problem, "rename the entry")
 
 
 def _files(entries: Sequence[Entry]) -> dict[str, Path]:

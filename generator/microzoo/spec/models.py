@@ -233,9 +233,9 @@ class TrainSpec(Model):
 
     epochs: Positive = 20.0
     """Passes over the training split."""
-    batch_size: Count = 128
+    batch_size: Annotated[int, Field(ge=2)] = 64
     """Inputs a step."""
-    learning_rate: Positive = 0.05
+    learning_rate: Positive = 0.2
     """Peak learning rate."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
     """L2 penalty."""
@@ -252,6 +252,8 @@ class PruneSpec(Model):
     """Whether candidates carry a sparsity at all."""
     max_sparsity: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8
     """Greatest share of prunable channels that a candidate may lose."""
+    saliency: Literal["relative", "l2"] = "relative"
+    """What makes a channel worth keeping: the L2 norm of its weights, or that norm relative to its layer's mean."""
     start: Share = 0.2
     """Where in the training pruning starts."""
     end: Share = 0.7

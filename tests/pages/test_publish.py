@@ -1,0 +1,95 @@
+import json
+import re
+import shutil
+
+import pytest
+
+from microzoo.errors import CatalogError, SiteError
+from microzoo.pages import links
+from microzoo.pages.publish import build_site
+
+from .cards import DATASETS, TARGETS, synthetic
+from .sites import ROOT
+
+
+def test_every_page_is_there(site):
+    for dataset in DATASETS:
+        for target in TARGETS:
+            assert (site / "models" / dataset / target / "brisk-wren" / "index.html").is_file()
+    for page in ("index", "method", "cards", "datasets/digits", "targets/tiny-2k", "reference/specs", "develop/log"):
+        assert (site / f"{page}.html").is_file(), page
+
+
+def test_links_hold_and_nothing_comes_from_elsewhere(site):
+    assert links.problems(site) == []
+
+
+def test_markup_from_a_card_never_reaches_the_page_as_markup(site):
+    html = (site / "models/digits/cortex-m0plus-8k/hostile/index.html").read_text()
+    assert "document.title='hacked'</script>" not in html and "onerror=alert(1)>" not in html
+    assert html.count("</title>") == html.count("<title>")
+    assert "&lt;script&gt;document.title=" in html
+    assert 'href="javascript' not in html
+
+
+def test_the_table_on_the_home_page_is_complete_without_script(site):
+    html = (site / "index.html").read_text()
+    rows = re.findall(r'<tr data-dataset="[^"]+" data-target="[^"]+"', html)
+    assert len(rows) == len(DATASETS) * len(TARGETS) + 1
+    assert html.count('class="mz-svg mz-scatter"') == len(DATASETS)
+    assert "<!-- zoo:" not in html
+
+
+def test_downloads_are_the_entrys_files(site):
+    made = synthetic("mnist", "tiny-2k", "brisk-wren", seed=0)
+    folder = site / "models/mnist/tiny-2k/brisk-wren/files"
+    assert {path: (folder / path).read_bytes() for path in made.files} == made.files
+    assert json.loads((folder / "card.json").read_text())["id"] == made.card.id
+
+
+def test_models_are_found_by_the_search_box(site):
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    assert any("brisk-wren" in document["title"] for document in index["docs"])
+
+
+def test_a_damaged_entry_leaves_the_old_site(tmp_path):
+    folder = synthetic().write(tmp_path / "zoo")
+    site = tmp_path / "html"
+    site.mkdir()
+    (site / "index.html").write_text("the old site")
+    (folder / "model.onnx").write_bytes(b"cut")
+    with pytest.raises(SiteError, match=r"model\.onnx: has 3 bytes"):
+        build_site(ROOT, tmp_path / "zoo", site)
+    (folder / "card.json").write_text("{}")
+    with pytest.raises(CatalogError, match=r"card\.json"):
+        build_site(ROOT, tmp_path / "zoo", site)
+    assert (site / "index.html").read_text() == "the old site"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["html", "zoo"]
+
+
+def test_a_broken_link_in_a_written_page_leaves_no_site(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("site", "specs"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "mkdocs.yml", root)
+    page = root / "site" / "pages" / "cards.md"
+    page.write_text(page.read_text() + '\n<a href="gone.html">gone</a>\n')
+    with pytest.raises(SiteError, match=r'cards\.html: "gone\.html": no such file'):
+        build_site(root, tmp_path / "zoo", tmp_path / "html")
+    page.write_text(page.read_text() + "\n[gone](missing.md)\n")
+    with pytest.raises(SiteError, match=r"missing\.md"):
+        build_site(root, tmp_path / "zoo", tmp_path / "html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root"]
+
+
+@pytest.mark.parametrize("place", ["", "zoo", "zoo/inside", "site", "specs"])
+def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, place):
+    root = tmp_path / "root"
+    for name in ("zoo", "site", "specs"):
+        (root / name).mkdir(parents=True)
+        (root / name / "kept").write_text("kept")
+    (root / "mkdocs.yml").write_text("site_name: x")
+    with pytest.raises(SiteError, match="--site"):
+        build_site(root, root / "zoo", root / place)
+    assert (root / "zoo" / "kept").is_file() and (root / "specs" / "kept").is_file()

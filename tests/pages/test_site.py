@@ -1,0 +1,175 @@
+import re
+
+import pytest
+
+from microzoo.catalog.card import Figure
+from microzoo.catalog.store import Entry
+from microzoo.errors import SiteError
+from microzoo.pages.model import compared, confusion, headlines, usage
+from microzoo.pages.site import render
+from microzoo.spec.load import load_folder
+from microzoo.spec.models import DatasetSpec, TargetSpec
+
+from .cards import synthetic
+from .sites import HOSTILE, ROOT
+
+TEMPLATES = ROOT / "site" / "templates"
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return load_folder(ROOT / "specs" / "datasets", DatasetSpec)
+
+
+@pytest.fixture(scope="module")
+def targets():
+    return load_folder(ROOT / "specs" / "targets", TargetSpec)
+
+
+@pytest.fixture
+def entry(tmp_path):
+    made = synthetic()
+    return Entry(made.write(tmp_path), made.card, made.build)
+
+
+def changed(entry, **fields):
+    return Entry(entry.folder, entry.card.model_copy(update=fields), entry.build)
+
+
+def test_an_empty_zoo_renders_and_says_so(datasets, targets):
+    rendered = render([], datasets, targets, TEMPLATES)
+    assert "has no models yet" in rendered.fragments["fronts"]
+    assert {page.path for page in rendered.pages} >= {"reference/specs.html", "datasets/digits.html", "targets/tiny-2k.html"}
+    assert rendered.files == {}
+
+
+def test_the_page_of_a_model_holds_the_numbers_of_its_card(entry, datasets, targets):
+    rendered = render([entry], datasets, targets, TEMPLATES)
+    page = next(page for page in rendered.pages if page.path.startswith("models/"))
+    card = entry.card
+    assert page.path == "models/digits/cortex-m0plus-8k/brisk-wren/index.html"
+    for file in card.files:
+        assert f"{file.bytes:,}" in page.html and file.sha256 in page.html
+        assert rendered.files[f"models/{card.id}/files/{file.path}"] == entry.folder / file.path
+    for figure in card.figures.values():
+        assert figure.method.replace("'", "&#39;") in page.html
+        assert figure.value is None or f"{figure.value:,}" in page.html
+    assert f"{card.headline.correct:,} of {card.headline.n:,}" in page.html
+    assert entry.build.machine in page.html and card.dataset.checksum in page.html
+    assert [words for level, _, words in page.headings if level == 2][:2] == ["Downloads", "Budget of the target"]
+
+
+def test_every_anchor_is_there_once(entry, datasets, targets):
+    for page in render([entry], datasets, targets, TEMPLATES).pages:
+        anchors = re.findall(r'\bid="([^"]+)"', page.html)
+        assert len(anchors) == len(set(anchors)), page.path
+        assert page.html.lstrip().startswith("<h1>")
+
+
+def test_a_figure_without_value_has_no_kind_but_its_reason(entry, datasets, targets):
+    page = render([entry], datasets, targets, TEMPLATES).pages[0]
+    row = re.search(r"<tr><th scope=\"row\">TFLM arena, total</th>.*?</tr>", page.html, re.DOTALL)[0]
+    assert "not available" in row and "mz-kind" not in row and "wheel is not installed" in row
+
+
+@pytest.mark.parametrize("field", ["known_limits", "architecture", "headline_file"])
+def test_markup_in_a_card_is_shown_and_not_run(entry, datasets, targets, field):
+    value = {"known_limits": (HOSTILE,), "architecture": '{"<script>": 1}', "headline_file": HOSTILE}[field]
+    rendered = render([changed(entry, **{field: value})], datasets, targets, TEMPLATES)
+    everything = "".join([*(page.html for page in rendered.pages), *rendered.fragments.values()])
+    assert "<script" not in everything and "<img" not in everything
+    assert "&lt;script&gt;" in everything
+
+
+def test_markup_in_names_of_layers_and_classes_is_escaped_in_drawings(entry, datasets, targets):
+    first, *rest = entry.card.layers
+    renamed = first.model_copy(update={"name": HOSTILE, "kind": HOSTILE})
+    dataset = entry.card.dataset.model_copy(update={"title": HOSTILE, "classes": (HOSTILE, *entry.card.dataset.classes[1:])})
+    rendered = render([changed(entry, layers=(renamed, *rest), dataset=dataset)], datasets, targets, TEMPLATES)
+    everything = "".join([*(page.html for page in rendered.pages), *rendered.fragments.values()])
+    assert "<script" not in everything and "<img" not in everything
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"figures": {}}, "figures.macs is missing"),
+        ({"limits": ()}, 'limits has no "ram"'),
+        ({"layers": ()}, "layers is empty"),
+        ({"confusion": ((1,),)}, "confusion is not 10 x 10"),
+        ({"architecture": "{"}, "architecture is not JSON"),
+        ({"files": ()}, "files has no .tflite"),
+    ],
+)
+def test_what_a_card_lacks_is_named_with_its_entry(entry, datasets, targets, fields, words):
+    with pytest.raises(SiteError, match=r"digits/cortex-m0plus-8k/brisk-wren/card\.json") as caught:
+        render([changed(entry, **fields)], datasets, targets, TEMPLATES)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_figure_that_must_have_a_value(entry, datasets, targets):
+    macs = Figure(value=None, unit="macs", kind="measured", method="no counter")
+    with pytest.raises(SiteError, match=r"figures\.macs\.value is null \(no counter\)"):
+        render([changed(entry, figures=entry.card.figures | {"macs": macs})], datasets, targets, TEMPLATES)
+
+
+def test_a_missing_file_is_named(entry, datasets, targets):
+    (entry.folder / "model.onnx").unlink()
+    with pytest.raises(SiteError, match=r"brisk-wren: model\.onnx is missing"):
+        render([entry], datasets, targets, TEMPLATES)
+
+
+@pytest.mark.parametrize("path", ["../../secret", "/etc/passwd", "c\\..\\x", "c//x"])
+def test_a_file_path_that_leaves_the_entry_is_refused(entry, datasets, targets, path):
+    files = (*entry.card.files, entry.card.files[0].model_copy(update={"path": path, "format": "other"}))
+    with pytest.raises(SiteError, match=r"files\[6\]\.path"):
+        render([changed(entry, files=files)], datasets, targets, TEMPLATES)
+
+
+@pytest.mark.parametrize("id_", ["digits/cortex-m0plus-8k/<b>", "digits/cortex-m0plus-8k", "mnist/cortex-m0plus-8k/x", "../x/y"])
+def test_an_id_is_three_plain_names(entry, datasets, targets, id_):
+    with pytest.raises(SiteError, match="is not dataset/target/name"):
+        render([changed(entry, id=id_)], datasets, targets, TEMPLATES)
+
+
+def test_predicted_against_found_by_hand():
+    # Predicted RAM is 128 B more than the need, predicted flash 300 B more.
+    card = synthetic().card
+    ram, flash = card.limits[0].need, card.limits[1].need
+    rows = {row["title"]: row["difference"] for row in compared(card)}
+    assert rows["RAM on the target"] == f"{12_800 / ram:+.1f}\N{NO-BREAK SPACE}%"
+    assert rows["Flash on the target"] == f"{30_000 / flash:+.1f}\N{NO-BREAK SPACE}%"
+    assert rows["Activations"] == "+0.0\N{NO-BREAK SPACE}%"
+
+
+def test_confusion_rows_keep_their_counts():
+    card = synthetic().card
+    rows = confusion(card)
+    assert sum(row["total"] for row in rows) == card.headline.n
+    assert sum(row["cells"][index]["count"] for index, row in enumerate(rows)) == card.headline.correct
+
+
+def test_headlines_give_the_kind_of_each_figure():
+    kinds = {tile["title"]: tile["kind"] for tile in headlines(synthetic().card)}
+    assert kinds == {
+        "Accuracy, int8, test": "measured",
+        "RAM": "estimated",
+        "Flash": "measured",
+        "Compute": "measured",
+        "File": "measured",
+    }
+
+
+def test_the_snippet_prepares_inputs_as_the_card_says():
+    import numpy as np
+
+    card = synthetic().card
+    use, step = usage(card), card.preprocessing
+    raw = np.arange(17.0)
+    real = eval(use["prepare"], {"raw": raw})
+    q = eval(use["quantise"], {"np": np, "real": real})
+    expected = np.rint((raw * step.scale - step.mean) / step.std / card.input.scale) + card.input.zero_point
+    assert np.array_equal(q, expected) and expected.min() == -128 and expected.max() == 127
+    assert eval(use["dequantise"], {"q": 14}) == pytest.approx(card.output.scale * (14 - card.output.zero_point))
+    assert (use["header"], use["prefix"], use["sources"]) == ("c/model.h", "model", ["c/model.c", "c/microzoo_nn.c"])
