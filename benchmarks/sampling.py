@@ -124,10 +124,10 @@ def report(name: str, rules: SpaceRules, count: int, repetitions: int) -> None:
 
     def loop(architecture: Any) -> object:
         graph = lower(morph(rng, architecture, rules)[1], INPUT_SHAPE, CLASSES)
-        return predict(graph, "c"), graph_digest(graph)
+        return predict(graph, "c", "cortex-m4"), graph_digest(graph)
 
     def figures(architecture: Any) -> object:
-        return predict(lower(architecture, INPUT_SHAPE, CLASSES), "c")
+        return predict(lower(architecture, INPUT_SHAPE, CLASSES), "c", "cortex-m4")
 
     row("sample", seconds_each(lambda _: sample(rng, rules), architectures, repetitions))
     changes = seconds_each(lambda a: morph(rng, a, rules), architectures, repetitions)

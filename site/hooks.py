@@ -26,6 +26,7 @@ from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
 _MARKER = re.compile(r"<!-- zoo:(\w+) -->")
+_STAND_IN = re.compile(r"<!-- zoo-stand-in -->.*?<!-- /zoo-stand-in -->", re.DOTALL)
 _state: dict[str, Rendered | dict[str, Page]] = {}
 
 
@@ -62,12 +63,40 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """The generated HTML in place of the empty page, or the fragments that a written page asks for."""
-    generated = _state["pages"].get(page.file.src_uri)  # type: ignore[union-attr]
+    """The generated HTML in place of the empty page, or the fragments that a written page asks for.
+
+    The search plugin reads what this returns, so a page with words of its own for searching gets those until it has been read.
+    """
+    generated = _generated(page)
     if generated is None:
         return _MARKER.sub(lambda match: _fragment(match[1], page), content)
     page.toc = get_toc(_tokens(generated))  # type: ignore[arg-type]
-    return generated.html
+    return f"<!-- zoo-stand-in -->{generated.searched}<!-- /zoo-stand-in -->" if generated.searched else generated.html
+
+
+def on_post_page(output: str, *, page: MkDocsPage, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """Puts the page where its words for searching stood, and names the search dialog, which the theme leaves without a name."""
+    generated = _generated(page)
+    if generated is not None and generated.searched:
+        output = _STAND_IN.sub(lambda _: generated.html, output, count=1)
+    return _name_dialog(output)
+
+
+def on_post_template(output_content: str, *, template_name: str, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """The same for the page that is shown for a missing address."""
+    return _name_dialog(output_content)
+
+
+def _name_dialog(html_text: str) -> str:
+    return html_text.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+
+
+def _generated(page: MkDocsPage) -> Page | None:
+    pages = _state["pages"]
+    assert isinstance(pages, dict)
+    return pages.get(page.file.src_uri)
 
 
 def _rendered() -> Rendered:

@@ -71,5 +71,5 @@ def test_equal_to_the_arrays_of_the_c_export() -> None:
 
 def test_tflite_flash_is_the_size_of_the_file_and_48_kb_of_code() -> None:
     for model in small_models(5):
-        predicted = predict(model.graph, "tflm")[1].flash_bytes - 48 * 1024
+        predicted = predict(model.graph, "tflm", "cortex-m4")[1].flash_bytes - 48 * 1024
         assert predicted == pytest.approx(len(tflite(model)), abs=300)

@@ -52,11 +52,27 @@ def test_models_are_found_by_the_search_box(site):
     assert any("brisk-wren" in document["title"] for document in index["docs"])
 
 
+def old_site(folder):
+    site = folder / "html"
+    (site / "assets").mkdir(parents=True)
+    (site / "assets" / "microzoo.css").touch()
+    (site / "index.html").write_text("the old site")
+    return site
+
+
+def test_a_new_site_takes_the_place_of_the_old_as_a_whole(tmp_path):
+    site = old_site(tmp_path)
+    (site / "models").mkdir()
+    (site / "models" / "gone.html").write_text("an entry that is no more")
+    pages = build_site(ROOT, tmp_path / "no-zoo-yet", site)
+    assert "has no models yet" in (site / "index.html").read_text()
+    assert pages == len(list(site.rglob("*.html"))) and not (site / "models").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["html"]
+
+
 def test_a_damaged_entry_leaves_the_old_site(tmp_path):
     folder = synthetic().write(tmp_path / "zoo")
-    site = tmp_path / "html"
-    site.mkdir()
-    (site / "index.html").write_text("the old site")
+    site = old_site(tmp_path)
     (folder / "model.onnx").write_bytes(b"cut")
     with pytest.raises(SiteError, match=r"model\.onnx: has 3 bytes"):
         build_site(ROOT, tmp_path / "zoo", site)
@@ -90,6 +106,7 @@ def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, place):
         (root / name).mkdir(parents=True)
         (root / name / "kept").write_text("kept")
     (root / "mkdocs.yml").write_text("site_name: x")
+    (root / "specs" / "index.html").write_text("somebody else's")
     with pytest.raises(SiteError, match="--site"):
         build_site(root, root / "zoo", root / place)
     assert (root / "zoo" / "kept").is_file() and (root / "specs" / "kept").is_file()

@@ -33,6 +33,7 @@ PROBLEM = Problem(
     input_shape=(8, 8, 1),
     classes=10,
     runtime="c",
+    core="cortex-m0plus",
     limits=Limits(8192, 32768, 500_000),
     rules=MICROZOO_SPACE,
     seed=3,

@@ -13,7 +13,7 @@ SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (96, 96, 3), (49, 10, 1), (100, 1
 
 
 def resources(architecture: Architecture, shape: tuple[int, int, int]) -> Resources:
-    return predict(lower(architecture, shape, 10), "c")[1]
+    return predict(lower(architecture, shape, 10), "c", "cortex-m4")[1]
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)

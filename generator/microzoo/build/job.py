@@ -52,6 +52,7 @@ def problem_of(job: Job) -> Problem:
         input_shape=job.dataset.input_shape,
         classes=len(job.dataset.classes),
         runtime=job.target.runtime,
+        core=job.target.core,
         limits=limits_of(job),
         rules=MICROZOO_SPACE,
         seed=family.seed,
@@ -162,7 +163,7 @@ class JobBuild:
             if len(whole) < len(finals):
                 continue
             best = max(whole, key=lambda final: final.validation_int8)
-            _, resources = predict(best.model.graph, self.job.target.runtime)
+            _, resources = predict(best.model.graph, self.job.target.runtime, self.job.target.core)
             found.append(Finalist(row.candidate, whole, resources))
         if not found:
             raise TargetInfeasibleError(

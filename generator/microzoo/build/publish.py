@@ -88,7 +88,7 @@ def draft(job: Job, name: str, finalist: Finalist, rows: Sequence[Row], dataset:
 
 def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
     """What the search believed of this network, to stand beside what was measured."""
-    _, resources = predict(model.graph, job.target.runtime)
+    _, resources = predict(model.graph, job.target.runtime, job.target.core)
     runtime = job.target.runtime
     return {
         "predicted_activations": Figure(

@@ -64,7 +64,7 @@ class Trainer:
         search = self.job.family.search
         seed = _seed(self.job.family.seed, 0, candidate.ordinal)
         trained = self._fit(candidate.architecture, candidate.sparsity, search.epochs, search.samples, seed)
-        _, resources = predict(trained.graph, self.job.target.runtime)
+        _, resources = predict(trained.graph, self.job.target.runtime, self.job.target.core)
         return Evaluation(trained.validation_accuracy, resources, trained.epochs, trained.seconds, trained.failure)
 
     def finish(self, task: FinalTask) -> Final | str:
@@ -115,7 +115,7 @@ class Trainer:
         from microzoo.quantise.integer import quantise
         from microzoo.quantise.reference import quantise_input, run
 
-        graph, _ = predict(trained.graph, self.job.target.runtime)
+        graph, _ = predict(trained.graph, self.job.target.runtime, self.job.target.core)
         train, validation = _parts(self.arrays)
         wanted = min(self.job.family.quantise.calibration_samples, len(train))
         images = train.x[np.sort(np.random.default_rng(seed).permutation(len(train))[:wanted])]

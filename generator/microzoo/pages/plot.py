@@ -14,7 +14,7 @@ from microzoo.catalog.card import LayerRow, SearchPoint
 from microzoo.pages.svg import Axis, Scale, drawing, element, frame, line, linear_ticks, octaves, path, text, xy
 from microzoo.pages.text import grouped, percent, size
 
-WIDTH, LEFT, RIGHT, TOP = 720.0, 64.0, 700.0, 30.0
+WIDTH, LEFT, RIGHT, TOP = 720.0, 64.0, 700.0, 34.0
 SERIES = 8
 """How many series have a shape and a colour of their own; further ones start again."""
 
@@ -58,22 +58,22 @@ def symbol(series: int) -> Markup:
     return element("svg", shape, class_="mz-symbol", viewBox="-8 -8 16 16", aria_hidden="true")
 
 
-def scatter(marks: Sequence[Mark], *, title: str, x_label: str, height: float = 360) -> Markup:
+def scatter(marks: Sequence[Mark], *, title: str, x_label: str, width: float = WIDTH, height: float = 360) -> Markup:
     """Accuracy against bytes (logarithmic), the Pareto front as a stepped line, every mark a link to its model."""
     assert marks
-    bottom = height - 52
+    bottom, right = height - 52, width - (WIDTH - RIGHT)
     x_ticks = octaves(min(mark.x for mark in marks) * 0.94, max(mark.x for mark in marks) * 1.06)
     y_ticks = _share_ticks(min(mark.y for mark in marks), max(mark.y for mark in marks))
-    x = Axis(Scale(x_ticks[0], x_ticks[-1], LEFT, RIGHT, log=True), x_ticks, _tick_size, x_label)
+    x = Axis(Scale(x_ticks[0], x_ticks[-1], LEFT, right, log=True), x_ticks, _tick_size, x_label)
     y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, _tick_percent, "accuracy on the test split, int8")
     front = [marks[index] for index in pareto([(mark.x, mark.y) for mark in marks])]
     steps = "M" + xy(x.scale(front[0].x), y.scale(front[0].y))
     for mark in front[1:]:
         steps += f"H{xy(x.scale(mark.x), 0).split()[0]}V{xy(0, y.scale(mark.y)).split()[1]}"
-    steps += f"H{xy(RIGHT, 0).split()[0]}"
+    steps += f"H{xy(right, 0).split()[0]}"
     shown = [_mark(mark, x.scale(mark.x), y.scale(mark.y), mark in front) for mark in marks]
     words = f"{len(marks)} models, {len(front)} of them on the Pareto front. The table beside it holds the same numbers."
-    return drawing(WIDTH, height, title, words, frame(x, y), path(steps, "mz-front"), *shown, class_="mz-scatter")
+    return drawing(width, height, title, words, frame(x, y), path(steps, "mz-front"), *shown, class_="mz-scatter", role="group")
 
 
 def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, height: float = 260) -> Markup:
@@ -92,9 +92,9 @@ def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, heigh
     for index, row in enumerate(layers):
         at = y.scale(row.live_bytes)
         d += f"L{xy(x(index), at)}L{xy(x(index + 1), at)}"
-        words = element("title", f"{index + 1}. {row.name}: {grouped(row.live_bytes)} B live")
+        hover = element("title", f"{index + 1}. {row.name}: {grouped(row.live_bytes)} B live")
         bars.append(
-            element("rect", words, x=x(index), y=TOP, width=x(index + 1) - x(index), height=bottom - TOP, class_="mz-hover")
+            element("rect", hover, x=x(index), y=TOP, width=x(index + 1) - x(index), height=bottom - TOP, class_="mz-hover")
         )
     d += f"L{xy(RIGHT, bottom)}Z"
     numbers = [

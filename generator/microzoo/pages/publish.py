@@ -20,6 +20,8 @@ from microzoo.errors import SiteError, ToolMissingError
 from microzoo.pages import links
 
 CONFIGURATION = "mkdocs.yml"
+SIGN = "assets/microzoo.css"
+"""What every site of ours holds: a folder without it is somebody else's and never replaced."""
 ZOO_VARIABLE = "MICROZOO_ZOO"
 _SHOWN = 20
 _MESSAGE = re.compile(r"^(?:ERROR|WARNING)\s+-\s+(.*)", re.MULTILINE)
@@ -60,7 +62,7 @@ def _check_place(root: Path, zoo: Path, site: Path) -> None:
     for kept in (root, zoo, root / "site"):
         if kept == site or kept.is_relative_to(site) or (kept != root and site.is_relative_to(kept)):
             raise SiteError(f"--site {site}: would replace {kept}", "choose another folder, for instance build/site")
-    if site.exists() and not (site.is_dir() and (not any(site.iterdir()) or (site / "index.html").is_file())):
+    if site.exists() and not (site.is_dir() and (not any(site.iterdir()) or (site / SIGN).is_file())):
         raise SiteError(f"--site {site}: holds something that is no site", "choose a new or an empty folder")
 
 

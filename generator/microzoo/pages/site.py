@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from microzoo.catalog.store import BUILD, CARD, Entry
 from microzoo.errors import SiteError
@@ -34,6 +35,8 @@ class Page:
     html: str
     wide: bool = False
     """Whether it wants the width that the navigation beside it would take."""
+    searched: str = ""
+    """What a search should index in place of `html`, where that is mostly numbers; "" is all of it."""
 
     @property
     def headings(self) -> tuple[tuple[int, str, str], ...]:
@@ -71,7 +74,7 @@ def render(
     pages += _target_pages(environment, entries, targets, order)
     html = environment.get_template("schema.html").render(kinds=schema_pages())
     pages.append(Page("reference/specs.html", "Spec reference", "Every key of a spec: type, default, meaning.", html))
-    fronts = [front(entries, name, marks, "") for name in sorted({entry.card.dataset.name for entry in entries})]
+    fronts = [front(entries, name, marks, "", width=480) for name in sorted({entry.card.dataset.name for entry in entries})]
     fragments = {
         "fronts": environment.get_template("fronts.html").render(fronts=fronts),
         "table": environment.get_template("table.html").render(
@@ -98,7 +101,10 @@ def _model_page(
     path = page_of(entry.card)
     known = {"dataset_page": entry.card.dataset.name in datasets, "target_page": entry.card.target.name in targets}
     html = environment.get_template("model.html").render(model_context(entry, _root(path)), **known)
-    return Page(path, page_title(entry.card), description(entry.card), html, wide=True)
+    title, words = page_title(entry.card), description(entry.card)
+    boards = ", ".join(entry.card.target.boards)
+    searched = Markup("<h1>{}</h1><p>{} {}. {}</p>").format(title, words, entry.card.id, boards)
+    return Page(path, title, words, html, wide=True, searched=searched)
 
 
 def _dataset_pages(

@@ -25,8 +25,13 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
     return Markup(f"<{tag}{written}>{inside}</{tag}>" if inside else f"<{tag}{written}/>")  # noqa: S704
 
 
-def drawing(width: float, height: float, title: str, description: str, *children: str, class_: str = "") -> Markup:
-    """A whole drawing that scales with its column. `title` and `description` are what a screen reader says."""
+def drawing(
+    width: float, height: float, title: str, description: str, *children: str, class_: str = "", role: str = "img"
+) -> Markup:
+    """A whole drawing that scales with its column. `title` and `description` are what a screen reader says.
+
+    role: "img", or "group" where the drawing holds links.
+    """
     return element(
         "svg",
         element("title", title),
@@ -34,7 +39,7 @@ def drawing(width: float, height: float, title: str, description: str, *children
         *children,
         class_=f"mz-svg {class_}".strip(),
         viewBox=f"0 0 {_value(width)} {_value(height)}",
-        role="img",
+        role=role,
         style=f"max-width:{_value(width)}px",
     )
 
@@ -125,7 +130,7 @@ def frame(x: Axis, y: Axis) -> Markup:
             parts.append(text(at, bottom + 19, words, "mz-tick", "middle"))
             free = at + half + 4
     parts += [line(left, bottom, right, bottom, "mz-axis"), text((left + right) / 2, bottom + 38, x.label, "mz-label", "middle")]
-    parts.append(text(left - 48, top - 12, y.label, "mz-label", "start"))
+    parts.append(text(left - 56, top - 18, y.label, "mz-label", "start"))
     return element("g", *parts)
 
 

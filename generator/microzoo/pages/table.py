@@ -111,7 +111,7 @@ def rows(entries: Sequence[Entry], root: str) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: (row.dataset, order.index(row.target), -row.accuracy, row.id)))
 
 
-def front(entries: Sequence[Entry], dataset: str, targets: Sequence[str], root: str) -> Front:
+def front(entries: Sequence[Entry], dataset: str, targets: Sequence[str], root: str, *, width: float = 720) -> Front:
     """Accuracy against RAM of a dataset's entries. targets: all names, so that each keeps its mark on every page."""
     shown = [entry.card for entry in entries if entry.card.dataset.name == dataset]
     assert shown, dataset
@@ -122,7 +122,13 @@ def front(entries: Sequence[Entry], dataset: str, targets: Sequence[str], root: 
     used = [name for name in targets if any(card.target.name == name for card in shown)]
     title = shown[0].dataset.title
     legend = tuple((symbol(targets.index(name)), name) for name in used)
-    svg = scatter(marks, title=f"{title}: accuracy against RAM", x_label="RAM on the target, activations and runtime", height=300)
+    svg = scatter(
+        marks,
+        title=f"{title}: accuracy against RAM",
+        x_label="RAM on the target, activations and runtime",
+        width=width,
+        height=300,
+    )
     return Front(dataset, title, svg, legend)
 
 

@@ -24,7 +24,7 @@ from microzoo.space.lowering import lower
 from microzoo.space.morphisms import morph
 from microzoo.space.reference import reference_designs
 from microzoo.space.sampling import SpaceRules, sample
-from microzoo.spec.models import Runtime
+from microzoo.spec.models import Core, Runtime
 
 MAX_SAMPLES = 100
 MAX_DESCENT = 150
@@ -40,6 +40,7 @@ class Problem:
     input_shape: tuple[int, int, int]
     classes: int
     runtime: Runtime
+    core: Core
     limits: Limits
     rules: SpaceRules
     seed: int
@@ -56,7 +57,7 @@ class Problem:
             graph = lower(architecture, self.input_shape, self.classes)
         except ArchitectureError:
             return None
-        return predict(graph, self.runtime)[1]
+        return predict(graph, self.runtime, self.core)[1]
 
     def fits(self, architecture: Architecture) -> bool:
         """The hard gate."""
