@@ -62,9 +62,10 @@ class ConsoleReport:
             parts.append(f"{show_duration(progress.seconds_left)} left")
         self._progress(" · ".join(parts), always=done == progress.evaluations)
 
-    def training(self, done: int, of: int) -> None:
+    def training(self, done: int, of: int, seconds_left: float) -> None:
         """Full trainings of the finalists."""
-        self._progress(f"  full training {done}/{of}", always=True)
+        left = f" · about {show_duration(seconds_left)} left" if done < of else ""
+        self._progress(f"  full training {done}/{of}{left}", always=True)
 
     def measuring(self, entry: str) -> None:
         """Files of an entry are measured."""

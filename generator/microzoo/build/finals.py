@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +15,19 @@ from microzoo.search.executor import LocalExecutor
 
 
 def train_finals(
-    trainer: Trainer, tasks: Sequence[FinalTask], folder: Path, workers: int, report: Report
+    trainer: Trainer, tasks: Sequence[FinalTask], folder: Path, workers: int, report: Report, *, estimated_seconds: float
 ) -> dict[FinalTask, Final]:
-    """All tasks with what they gave; those that failed are reported and left out. `folder`: where finished ones are kept."""
+    """All tasks with what they gave; those that failed are reported and left out.
+
+    folder: where finished ones are kept. estimated_seconds: of all tasks together, shown until there is something measured.
+    """
     paths = {task: folder / f"{task.ordinal}-{task.seed}-{task.epochs:.3f}.final" for task in tasks}
     results = {task: parse_final(path.read_bytes()) for task, path in paths.items() if path.is_file()}
     missing = [task for task in tasks if task not in results]
-    report.training(len(results), len(tasks))
+    report.training(len(results), len(tasks), estimated_seconds * len(missing) / max(1, len(tasks)))
     if not missing:
         return results
+    started = time.monotonic()
     executor: LocalExecutor[FinalTask, Final | str]
     with LocalExecutor(trainer.finish, workers, threads=trainer.device != "cpu") as executor:
         for task in missing:
@@ -34,7 +39,8 @@ def train_finals(
                 results[task] = outcome
             else:
                 report.note(f"{trainer.job.place}: candidate {task.ordinal}, seed {task.seed}: {outcome}")
-            report.training(len(tasks) - len(missing) + number + 1, len(tasks))
+            each = (time.monotonic() - started) / (number + 1)
+            report.training(len(tasks) - len(missing) + number + 1, len(tasks), each * (len(missing) - number - 1))
     return results
 
 

@@ -140,7 +140,8 @@ class JobBuild:
                 f"{self.job.place}: none of {len(rows)} candidates could be trained ({', '.join(failures)})",
                 "lower train.learning_rate, or look at the data",
             )
-        epochs = self.clock.final_epochs(family.train.epochs, self._final_seconds(rows))
+        estimated = self._final_seconds(rows)
+        epochs = self.clock.final_epochs(family.train.epochs, estimated)
         if epochs < family.train.epochs:
             self.report.note(
                 f"{self.job.place}: the time budget leaves {epochs:.1f} of {family.train.epochs:g} epochs a full training"
@@ -151,7 +152,8 @@ class JobBuild:
             for seed in range(family.train.seeds)
         ]
         folder = finals_folder(self.places.work, self.job, self.identity)
-        results = train_finals(self.trainer, tasks, folder, self.workers, self.report)
+        estimated *= epochs / family.train.epochs
+        results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
 
     def _finalists(self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: dict[FinalTask, Final]) -> list[Finalist]:

@@ -31,8 +31,8 @@ class Report(Protocol):
     def searching(self, progress: SearchProgress) -> None:
         """An evaluation was committed."""
 
-    def training(self, done: int, of: int) -> None:
-        """A full training ended, or the first begins."""
+    def training(self, done: int, of: int, seconds_left: float) -> None:
+        """A full training ended, or the first begins. seconds_left: estimated for the rest."""
 
     def measuring(self, entry: str) -> None:
         """The files of an entry are being measured."""

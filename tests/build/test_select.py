@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from microzoo.build.finals import dump_final, parse_final
+from microzoo.build.select import Finalist, pick_finalists, pick_winners
+from microzoo.build.training import Final
+from microzoo.cost.resources import Resources
+from microzoo.graph.graph import Graph
+from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
+from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Pad
+from microzoo.search.gate import Limits
+from microzoo.search.history import Row
+from microzoo.search.types import Candidate, Evaluation
+from microzoo.space.architecture import Architecture
+
+LIMITS = Limits(1000, 1000, 1000)
+
+
+def every_operator() -> IntegerModel:
+    ops = (
+        Pad("pad", "x", "a", (0, 1, 0, 1)),
+        Conv("conv", "a", "b", 3, (2, 2), (1, 1), (0, 0, 0, 0), relu=True),
+        Depthwise("depthwise", "b", "c", (3, 3), (1, 1), (1, 1, 1, 1)),
+        Add("add", "b", "c", "d", relu=True),
+        MaxPool("max", "d", "e", (2, 2), (2, 2)),
+        AvgPool("avg", "e", "f", (2, 2), (2, 2)),
+        Flatten("flatten", "f", "g"),
+        Dense("dense", "g", "h", 2),
+    )
+    rng = np.random.default_rng(0)
+    shapes = {"conv": (3, 2, 2, 1), "depthwise": (3, 3, 3), "dense": (2, 3)}
+    weights = {
+        name: IntegerWeights(
+            rng.integers(-127, 128, shape).astype(np.int8),
+            rng.integers(-9, 9, shape[-1] if name == "depthwise" else shape[0]).astype(np.int32),
+            rng.random(1 if name == "dense" else 3).astype(np.float32),
+        )
+        for name, shape in shapes.items()
+    }
+    graph = Graph("x", (4, 4, 1), ops, "h")
+    return IntegerModel(graph, {name: Quantisation(0.1 * (i + 1), i - 3) for i, name in enumerate(graph.shapes)}, weights)
+
+
+MODEL = every_operator()
+
+
+def test_a_finished_training_comes_back_to_the_bit() -> None:
+    final = Final(MODEL, 0.1 + 0.2, 2 / 3, "percentile")
+    again = parse_final(dump_final(final))
+    assert (again.validation_float, again.validation_int8, again.calibration) == (0.1 + 0.2, 2 / 3, "percentile")
+    assert again.model.graph == MODEL.graph
+    assert again.model.graph.shapes == MODEL.graph.shapes
+    assert again.model.tensors == MODEL.tensors
+    for name, weights in MODEL.weights.items():
+        for part in ("weight", "bias", "scales"):
+            before, after = getattr(weights, part), getattr(again.model.weights[name], part)
+            assert before.dtype == after.dtype
+            assert (before == after).all()
+    assert dump_final(again) == dump_final(final)
+
+
+def row(ordinal: int, accuracy: float, size: int) -> Row:
+    candidate = Candidate(ordinal, Architecture(()), 0.0, None, "random")
+    return Row(candidate, Evaluation(accuracy, Resources(size, size, size, size, size, size, size), 1.0, 1.0))
+
+
+def finalist(ordinal: int, size: int, *accuracies: float) -> Finalist:
+    finals = tuple(Final(MODEL, accuracy, accuracy, "minmax") for accuracy in accuracies)
+    return Finalist(row(ordinal, 0.0, size).candidate, finals, Resources(size, size, size, size, size, size, size))
+
+
+def test_only_the_most_accurate_are_finalists_unless_small_ones_are_wanted() -> None:
+    rows = [row(0, 0.90, 900), row(1, 0.89, 500), row(2, 0.85, 300), row(3, 0.82, 200), row(4, 0.5, 100)]
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 1, LIMITS)] == [0, 1]
+    # Twice the best error is 0.2, so candidate 4 is hopeless and 3 the smallest useful one; 2 lies in the middle of 3, 2, 1, 0.
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 2, LIMITS)] == [0, 1, 3]
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 3, LIMITS)] == [0, 1, 3]
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 1, 3, LIMITS)] == [0, 3, 1]
+
+
+def test_winners_are_judged_by_their_mean_over_seeds() -> None:
+    lucky, steady, small = finalist(0, 900, 0.99, 0.80), finalist(1, 800, 0.92, 0.91), finalist(2, 100, 0.85, 0.85)
+    middle = finalist(3, 400, 0.86, 0.86)
+    assert [(name, f.candidate.ordinal) for name, f in pick_winners([lucky, steady, small], 1, LIMITS)] == [("accurate", 1)]
+    assert [(name, f.candidate.ordinal) for name, f in pick_winners([lucky, steady, small, middle], 3, LIMITS)] == [
+        ("accurate", 1),
+        ("small", 2),
+        ("balanced", 0),
+    ]
+
+
+def test_the_published_seed_is_the_best_one_and_the_spread_is_over_all() -> None:
+    """0.90, 0.94, 0.94: mean 0.926667, deviations 0.026667 and twice 0.013333, so s = sqrt(0.0010667 / 2) = 0.023094."""
+    found = finalist(0, 1, 0.90, 0.94, 0.94)
+    assert found.published_seed == 1
+    assert found.mean_int8 == pytest.approx(0.9266667)
+    assert found.deviation_int8 == pytest.approx(0.0230940)
+    assert finalist(0, 1, 0.9).deviation_int8 is None
