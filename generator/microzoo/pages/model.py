@@ -49,7 +49,7 @@ def model_context(entry: Entry, root: str) -> dict[str, Any]:
         "bars": [_bar(each) for each in card.limits],
         "downloads": [_download(card, index) for index in range(len(card.files))],
         "accuracies": [(file.path, each) for file in card.files for each in file.accuracy],
-        "figures": [_figure_row(name, each) for name, each in card.figures.items()],
+        "figures": [_figure_row(*pair) for pair in sorted(card.figures.items(), key=lambda pair: pair[1].kind == "predicted")],
         "compared": compared(card),
         "confusion": confusion(card),
         "layers": [_layer(card, index) for index in range(len(card.layers))],
@@ -109,7 +109,8 @@ def compared(card: Card) -> list[dict[str, str]]:
         predicted = figure(card, name)
         difference = "–"
         if predicted.value is not None and actual.value:
-            difference = f"{100 * (predicted.value - actual.value) / actual.value:+.1f}\N{NO-BREAK SPACE}%"
+            off = (predicted.value - actual.value) / actual.value
+            difference = f"{100 * off:+.1f}\N{NO-BREAK SPACE}%" if off else "0"
         found.append(
             {
                 "title": COMPARED[name],

@@ -128,7 +128,7 @@ def history(points: Sequence[SearchPoint], published: int, *, title: str, height
     y_ticks = _share_ticks(accuracies[len(accuracies) // 10], accuracies[-1])
     below = sum(value < y_ticks[0] for value in accuracies)
     last = max(point.ordinal for point in points)
-    x_ticks = linear_ticks(0, max(last, 1))
+    x_ticks = linear_ticks(0, max(last, 5))
     x = Axis(Scale(0, x_ticks[-1], LEFT, RIGHT), x_ticks, grouped, "evaluation")
     y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, _tick_percent, "validation accuracy, float")
     groups: dict[str, str] = {"reference": "", "random": "", "mutation": ""}
@@ -164,7 +164,7 @@ def _chosen(point: SearchPoint, x: Scale, y: Scale) -> Markup:
 
 def _share_ticks(low: float, high: float) -> tuple[float, ...]:
     """Ticks around shares, never beyond 0 and 1."""
-    room = max(0.06 * (high - low), 0.001)
+    room = max(0.06 * (high - low), 0.004)
     ticks = linear_ticks(max(low - room, 0.0), min(high + room, 1.0))
     return tuple(tick for tick in ticks if 0 <= tick <= 1) if len(ticks) > 2 else ticks
 
