@@ -108,5 +108,5 @@ def test_final_seconds_by_hand() -> None:
         for i in range(2)
     ]
     assert seconds_per_epoch(rows[0]) == 2.0
-    assert final_seconds(rows, 2, 3, 10.0, 4) == pytest.approx(40.0)
-    assert final_seconds([], 2, 3, 10.0, 4) == 0.0
+    assert final_seconds(rows, 3, 10.0, 4) == pytest.approx(40.0)
+    assert final_seconds([], 3, 10.0, 4) == 0.0

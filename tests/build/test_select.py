@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,8 +69,8 @@ def row(ordinal: int, accuracy: float, size: int) -> Row:
 
 
 def finalist(ordinal: int, size: int, *accuracies: float) -> Finalist:
-    finals = tuple(Final(MODEL, accuracy, accuracy, "minmax") for accuracy in accuracies)
-    return Finalist(row(ordinal, 0.0, size).candidate, finals, Resources(size, size, size, size, size, size, size))
+    finals = {seed: Final(MODEL, accuracy, accuracy, "minmax") for seed, accuracy in enumerate(accuracies)}
+    return Finalist(row(ordinal, 0.0, size).candidate, finals, (), Resources(size, size, size, size, size, size, size))
 
 
 def test_only_the_most_accurate_are_finalists_unless_small_ones_are_wanted() -> None:
@@ -80,6 +82,17 @@ def test_only_the_most_accurate_are_finalists_unless_small_ones_are_wanted() -> 
     assert [r.candidate.ordinal for r in pick_finalists(rows, 1, 3, LIMITS)] == [0, 3, 1]
 
 
+def test_the_best_reference_design_is_always_trained_in_full() -> None:
+    def reference(ordinal: int, accuracy: float) -> Row:
+        found = row(ordinal, accuracy, 900)
+        return replace(found, candidate=replace(found.candidate, origin="reference"))
+
+    rows = [reference(0, 0.7), reference(1, 0.8), row(2, 0.90, 500), row(3, 0.89, 400), row(4, 0.88, 300)]
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 3, 1, LIMITS)] == [2, 3, 1]
+    assert [r.candidate.ordinal for r in pick_finalists(rows, 1, 1, LIMITS)] == [2]
+    assert [r.candidate.ordinal for r in pick_finalists([*rows, reference(5, 0.95)], 3, 1, LIMITS)] == [5, 2, 3]
+
+
 def test_winners_are_judged_by_their_mean_over_seeds() -> None:
     lucky, steady, small = finalist(0, 900, 0.99, 0.80), finalist(1, 800, 0.92, 0.91), finalist(2, 100, 0.85, 0.85)
     middle = finalist(3, 400, 0.86, 0.86)
@@ -89,6 +102,13 @@ def test_winners_are_judged_by_their_mean_over_seeds() -> None:
         ("small", 2),
         ("balanced", 0),
     ]
+
+
+def test_a_candidate_of_which_a_seed_failed_stands_behind_all_others() -> None:
+    fragile = replace(finalist(0, 100, 0.99), failures=("seed 1: the layer is dead",))
+    steady = finalist(1, 900, 0.85, 0.86)
+    assert [f.candidate.ordinal for _, f in pick_winners([fragile, steady], 1, LIMITS)] == [1]
+    assert [f.candidate.ordinal for _, f in pick_winners([fragile], 1, LIMITS)] == [0]
 
 
 def test_the_published_seed_is_the_best_one_and_the_spread_is_over_all() -> None:

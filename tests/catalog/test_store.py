@@ -11,6 +11,7 @@ import pytest
 from microzoo.catalog.card import BuildRecord, Card
 from microzoo.catalog.files import writing
 from microzoo.catalog.lock import locked
+from microzoo.catalog.ratchet import kept_instead
 from microzoo.catalog.store import clear_leftovers, damage, entries, read_entry, remove_others, sha256, write_entry
 from microzoo.errors import CatalogError, StorageError
 
@@ -172,6 +173,7 @@ SECOND_BUILD = """
 import sys
 from pathlib import Path
 from microzoo.catalog.lock import locked
+from microzoo.catalog.ratchet import kept_instead
 from microzoo.errors import LockedError
 try:
     with locked(Path(sys.argv[1])):
@@ -198,3 +200,16 @@ def test_file_system_errors_say_what_to_do(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device", "x")
     with pytest.raises(StorageError, match="cannot be written: Read-only file system; choose another folder"), writing(tmp_path):
         raise OSError(30, "Read-only file system", "x")
+
+
+def test_only_a_better_model_of_the_same_spec_is_replaced(tmp_path: Path) -> None:
+    def with_mean(mean: float, key: str = "0" * 64) -> Card:
+        card = make_card(key=key)
+        return card.model_copy(update={"validation_int8": card.validation_int8.model_copy(update={"mean": mean})})
+
+    assert kept_instead(tmp_path, with_mean(0.9)) is None
+    write_entry(tmp_path, with_mean(0.9), BUILD, FILES)
+    assert kept_instead(tmp_path, with_mean(0.89)) == with_mean(0.9)
+    assert kept_instead(tmp_path, with_mean(0.9)) is None
+    assert kept_instead(tmp_path, with_mean(0.91)) is None
+    assert kept_instead(tmp_path, with_mean(0.5, key="1" * 64)) is None, "the spec changed"

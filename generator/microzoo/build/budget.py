@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from statistics import mean
 
-from microzoo.search.front import finalists
 from microzoo.search.history import Row
 
 FINAL_SHARE = 0.6
@@ -55,9 +54,8 @@ def seconds_per_epoch(row: Row) -> float:
     return row.evaluation.seconds / row.evaluation.epochs if row.evaluation.epochs > 0 else 0.0
 
 
-def final_seconds(rows: Sequence[Row], count: int, seeds: int, epochs: float, workers: int) -> float:
-    """Estimated wall seconds of the full trainings of the present finalists, on `workers` workers."""
-    chosen = finalists(rows, count)
+def final_seconds(chosen: Sequence[Row], seeds: int, epochs: float, workers: int) -> float:
+    """Estimated wall seconds of the full trainings of the finalists `chosen`, on `workers` workers."""
     if not chosen:
         return 0.0
     each = mean(seconds_per_epoch(row) for row in chosen) * epochs

@@ -16,13 +16,15 @@ from microzoo.search.executor import LocalExecutor
 
 def train_finals(
     trainer: Trainer, tasks: Sequence[FinalTask], folder: Path, workers: int, report: Report, *, estimated_seconds: float
-) -> dict[FinalTask, Final]:
-    """All tasks with what they gave; those that failed are reported and left out.
+) -> dict[FinalTask, Final | str]:
+    """All tasks with what they gave; a text says why one gave nothing.
 
     folder: where finished ones are kept. estimated_seconds: of all tasks together, shown until there is something measured.
     """
     paths = {task: folder / f"{task.ordinal}-{task.seed}-{task.epochs:.3f}.final" for task in tasks}
-    results = {task: parse_final(path.read_bytes()) for task, path in paths.items() if path.is_file()}
+    results: dict[FinalTask, Final | str] = {
+        task: parse_final(path.read_bytes()) for task, path in paths.items() if path.is_file()
+    }
     missing = [task for task in tasks if task not in results]
     report.training(len(results), len(tasks), estimated_seconds * len(missing) / max(1, len(tasks)))
     if not missing:
@@ -34,9 +36,9 @@ def train_finals(
             executor.submit(task)
         for number in range(len(missing)):
             task, outcome = executor.next()
+            results[task] = outcome
             if isinstance(outcome, Final):
                 write_atomically(paths[task], dump_final(outcome))
-                results[task] = outcome
             else:
                 report.note(f"{trainer.job.place}: candidate {task.ordinal}, seed {task.seed}: {outcome}")
             each = (time.monotonic() - started) / (number + 1)

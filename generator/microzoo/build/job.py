@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from microzoo.build.report import Report, SearchProgress
 from microzoo.build.scratch import finals_folder, history_path, store_arrays
 from microzoo.build.select import Finalist, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
+from microzoo.catalog.ratchet import kept_instead
 from microzoo.catalog.store import remove_others, write_entry
 from microzoo.cost.predict import predict
 from microzoo.data.arrays import Dataset
@@ -89,6 +90,10 @@ class JobBuild:
         drafts = self._drafts(candidates, rows, dataset)
         record = build_record(seconds=self.clock.elapsed, search_seconds=searched, device=self.places.device, ended_by=ended_by)
         for item in drafts:
+            if (published := kept_instead(self.places.zoo, item.card)) is not None:
+                old, new = published.validation_int8.mean, item.card.validation_int8.mean
+                self.report.note(f"  kept {published.id}: {old:.2%} int8 validation accuracy, the new one has {new:.2%}")
+                continue
             write_entry(self.places.zoo, item.card, record, item.files)
             self.report.published(item.card.id, _summary(item))
         names = [item.card.id.rsplit("/", 1)[1] for item in drafts]
@@ -126,14 +131,18 @@ class JobBuild:
                     should_stop=over,
                 )
 
+    def _chosen(self, rows: Sequence[Row]) -> list[Row]:
+        select = self.job.family.select
+        return pick_finalists(rows, select.finalists, select.winners, limits_of(self.job))
+
     def _final_seconds(self, rows: Sequence[Row]) -> float:
-        family = self.job.family
-        return final_seconds(rows, family.select.finalists, family.train.seeds, family.train.epochs, self.workers)
+        train = self.job.family.train
+        return final_seconds(self._chosen(rows), train.seeds, train.epochs, self.workers)
 
     def _finish(self, rows: Sequence[Row]) -> list[Finalist]:
         """Trains the finalists in full, all seeds; what an earlier run finished is read from disk."""
         family = self.job.family
-        chosen = pick_finalists(rows, family.select.finalists, family.select.winners, limits_of(self.job))
+        chosen = self._chosen(rows)
         if not chosen:
             failures = sorted({row.evaluation.failure or "" for row in rows})
             raise TargetInfeasibleError(
@@ -156,17 +165,19 @@ class JobBuild:
         results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
 
-    def _finalists(self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: dict[FinalTask, Final]) -> list[Finalist]:
-        """Those of which every seed came through."""
+    def _finalists(
+        self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: Mapping[FinalTask, Final | str]
+    ) -> list[Finalist]:
+        """Those of which at least one seed came through."""
         found = []
         for row in chosen:
-            finals = [results.get(task) for task in tasks if task.ordinal == row.candidate.ordinal]
-            whole = tuple(final for final in finals if final is not None)
-            if len(whole) < len(finals):
-                continue
-            best = max(whole, key=lambda final: final.validation_int8)
-            _, resources = predict(best.model.graph, self.job.target.runtime, self.job.target.core)
-            found.append(Finalist(row.candidate, whole, resources))
+            mine = [(task.seed, results[task]) for task in tasks if task.ordinal == row.candidate.ordinal]
+            finals = {seed: outcome for seed, outcome in mine if isinstance(outcome, Final)}
+            failures = tuple(f"seed {seed}: {outcome}" for seed, outcome in mine if isinstance(outcome, str))
+            if finals:
+                best = max(finals.values(), key=lambda final: final.validation_int8)
+                _, resources = predict(best.model.graph, self.job.target.runtime, self.job.target.core)
+                found.append(Finalist(row.candidate, finals, failures, resources))
         if not found:
             raise TargetInfeasibleError(
                 f"{self.job.place}: no finalist came through full training and quantisation", "see the lines above"
@@ -188,7 +199,7 @@ class JobBuild:
                 if item.misses:
                     missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")
                     self.report.note(f"{self.job.place}: not published: {missed[-1]}")
-                    remaining.remove(finalist)
+                    remaining = [other for other in remaining if other is not finalist]
                     break
                 drafts[name] = Draft(item.card.model_copy(update={"id": f"{self.job.place}/{name}"}), item.files)
             else:

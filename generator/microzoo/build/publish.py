@@ -160,14 +160,14 @@ def _card(
                 validation_accuracy_int8=final.validation_int8,
                 published=seed == finalist.published_seed,
             )
-            for seed, final in enumerate(finalist.finals)
+            for seed, final in finalist.finals.items()
         ),
         validation_int8=Spread(mean=finalist.mean_int8, standard_deviation=finalist.deviation_int8, n=len(finalist.finals)),
         confusion=measurement.confusion,
         headline=measurement.headline,
         headline_file=measurement.headline_file,
         search=_search(job, finalist, rows),
-        known_limits=measurement.known_limits,
+        known_limits=(*measurement.known_limits, *(f"A full training gave no model: {text}" for text in finalist.failures)),
     )
 
 

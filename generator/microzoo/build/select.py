@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
@@ -20,31 +20,43 @@ NAMES = ("accurate", "small", "balanced")
 
 @dataclass(frozen=True)
 class Finalist:
-    """One candidate with all its full trainings, by seed number; `resources` of the network that would be published."""
+    """One candidate with its full trainings.
+
+    finals: by seed number, at least one. failures: why other seeds gave nothing. resources: of the network to be published.
+    """
 
     candidate: Candidate
-    finals: tuple[Final, ...]
+    finals: Mapping[int, Final]
+    failures: tuple[str, ...]
     resources: Resources
 
     @property
     def mean_int8(self) -> float:
         """Mean int8 accuracy on validation over the seeds."""
-        return mean(final.validation_int8 for final in self.finals)
+        return mean(final.validation_int8 for final in self.finals.values())
 
     @property
     def deviation_int8(self) -> float | None:
         """Standard deviation over the seeds, n - 1 in the denominator; None for one seed."""
-        return stdev(final.validation_int8 for final in self.finals) if len(self.finals) > 1 else None
+        return stdev(final.validation_int8 for final in self.finals.values()) if len(self.finals) > 1 else None
 
     @property
     def published_seed(self) -> int:
         """The seed with the best int8 accuracy on validation, the first of equals."""
-        return max(range(len(self.finals)), key=lambda seed: (self.finals[seed].validation_int8, -seed))
+        return max(self.finals, key=lambda seed: (self.finals[seed].validation_int8, -seed))
 
 
 def pick_finalists(rows: Sequence[Row], count: int, winners: int, limits: Limits) -> list[Row]:
-    """The most accurate of the front; where small winners are wanted too, the smallest that are not hopeless."""
+    """The most accurate of the front, and the best reference design in place of the last one if none is among them.
+
+    A short training flatters what learns fast, and a search that does not beat a hand-made network in full training is not
+    worth its electricity; so one of them is always trained in full. Where small winners are wanted too: the smallest that are
+    not hopeless.
+    """
     chosen = finalists(rows, count)
+    references = finalists([row for row in rows if row.candidate.origin == "reference"], 1)
+    if count > 1 and references and not any(row.candidate.origin == "reference" for row in chosen):
+        chosen = [*chosen[: count - 1], *references]
     if winners > 1 and chosen:
         best_error = 1.0 - chosen[0].evaluation.validation_accuracy
         useful = [
@@ -57,8 +69,16 @@ def pick_finalists(rows: Sequence[Row], count: int, winners: int, limits: Limits
 
 
 def pick_winners(candidates: Sequence[Finalist], winners: int, limits: Limits) -> list[tuple[str, Finalist]]:
-    """(name, finalist): "accurate", then "small", then "balanced" (the middle one by size), all different."""
-    by_accuracy = sorted(candidates, key=lambda f: (-f.mean_int8, limits.violation(f.resources), f.candidate.ordinal))
+    """(name, finalist): "accurate", then "small", then "balanced" (the middle one by size), all different.
+
+    A candidate of which a seed failed stands behind all others: the mean over the rest flatters it.
+    """
+
+    def rank(finalist: Finalist) -> tuple[int, float, float, int]:
+        size = limits.violation(finalist.resources)
+        return len(finalist.failures), -finalist.mean_int8, size, finalist.candidate.ordinal
+
+    by_accuracy = sorted(candidates, key=rank)
     chosen = by_accuracy[:1]
     rest = sorted(by_accuracy[1:], key=lambda f: (limits.violation(f.resources), f.candidate.ordinal))
     if winners > 1 and rest:
