@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -78,11 +79,18 @@ def build(
     paths = specs or [Path("specs")]
     jobs = stage.overridden(load_jobs(paths), seed=seed)
     if dry_run:
-        _print_plan(stage.plan(jobs, out, work), as_json=as_json)
+        _print_plan([(plan, stage.evaluations_done(plan.job, work)) for plan in stage.plan(jobs, out)], as_json=as_json)
         return
+    root = rendering.project_root(rendering.specs_folder(paths))
     with ConsoleReport(Console(stderr=as_json)) as report:
-        ids = stage.build(jobs, Places(out, work, stage.device_for(device.value)), report, seconds=budget, force=force)
-        page = rendering.render(out, rendering.specs_folder(paths), site, report)
+        ids, page = stage.build(
+            jobs,
+            Places(out, work, stage.device_for(device.value)),
+            report,
+            seconds=budget,
+            force=force,
+            render=lambda: rendering.render(root, out, site, report),
+        )
     if as_json:
         _print_json({"entries": ids, "site": str(page)})
     else:
@@ -155,7 +163,7 @@ def verify(
 @app.command()
 def site(
     out: ZooOption = Path("zoo"),
-    specs: Annotated[Path, typer.Option(help="Folder of the specs that the site shows.")] = Path("specs"),
+    specs: Annotated[Path, typer.Option(help="Folder of the specs, beside the site's sources.")] = Path("specs"),
     to: Annotated[Path, typer.Option("--site", help="Where the site is rendered.")] = Path("build/site"),
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of --serve.")] = 8000,
@@ -167,7 +175,7 @@ def site(
     from microzoo.console import ConsoleReport
 
     with ConsoleReport(Console()) as report:
-        page = rendering.render(out, specs, to, report)
+        page = rendering.render(rendering.project_root(specs), out, to, report)
     typer.echo(f"site: {page}")
     if serve:
         rendering.serve(to, port, typer.echo)
@@ -208,7 +216,7 @@ def doctor(as_json: JsonOption = False) -> None:
         print_table("this machine", rows)
 
 
-def _print_plan(plans: list[Any], *, as_json: bool) -> None:
+def _print_plan(plans: list[tuple[Any, int]], *, as_json: bool) -> None:
     from microzoo.tables import plan_rows, print_table
 
     rows = plan_rows(plans)
@@ -224,11 +232,17 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Entry point of the `zoo` script: an error of the user's is one line and exit 1; Ctrl-C is exit 130."""
+    if os.name == "nt":
+        typer.echo("zoo: Windows is not supported; use the Windows Subsystem for Linux", err=True)
+        sys.exit(1)
     try:
         app()
     except MicrozooError as error:
         typer.echo(f"zoo: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        typer.echo(f"zoo: {error}; nothing finished is lost, mend it and run the same command again", err=True)
+        sys.exit(1)
     except SystemExit as error:
         if error.code == INTERRUPTED:
             typer.echo("\nzoo: stopped; everything finished is kept, the same command goes on from there", err=True)

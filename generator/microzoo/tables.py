@@ -45,19 +45,19 @@ def card_tables(card: Card) -> list[tuple[str, list[Row]]]:
     ]
 
 
-def plan_rows(plans: Sequence[Plan]) -> list[Row]:
-    """What a build would do, one row a job."""
+def plan_rows(plans: Sequence[tuple[Plan, int]]) -> list[Row]:
+    """What a build would do, one row a job; with each the evaluations that its history holds."""
     return [
         {
             "job": plan.job.place,
             "action": "verify checksums" if plan.entry_ids else "build",
             "entries": ", ".join(plan.entry_ids),
-            "evaluations": f"{plan.evaluations}/{plan.job.family.search.evaluations}",
+            "evaluations": f"{done}/{plan.job.family.search.evaluations}",
             "ram_limit_bytes": plan.job.target.ram_limit_bytes,
             "flash_limit_bytes": plan.job.target.flash_limit_bytes,
             "macs_limit": plan.job.target.macs_limit,
         }
-        for plan in plans
+        for plan, done in plans
     ]
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microzoo.build.finals import dump_final, parse_final
+from microzoo.build.finals import dump_outcome, final_epochs, parse_outcome
 from microzoo.build.select import Finalist, pick_finalists, pick_winners
 from microzoo.build.training import Final
 from microzoo.cost.resources import Resources
@@ -50,7 +51,7 @@ MODEL = every_operator()
 
 def test_a_finished_training_comes_back_to_the_bit() -> None:
     final = Final(MODEL, 0.1 + 0.2, 2 / 3, "percentile")
-    again = parse_final(dump_final(final))
+    again = parse_outcome(dump_outcome(final))
     assert (again.validation_float, again.validation_int8, again.calibration) == (0.1 + 0.2, 2 / 3, "percentile")
     assert again.model.graph == MODEL.graph
     assert again.model.graph.shapes == MODEL.graph.shapes
@@ -60,7 +61,24 @@ def test_a_finished_training_comes_back_to_the_bit() -> None:
             before, after = getattr(weights, part), getattr(again.model.weights[name], part)
             assert before.dtype == after.dtype
             assert (before == after).all()
-    assert dump_final(again) == dump_final(final)
+    assert dump_outcome(again) == dump_outcome(final)
+    assert parse_outcome(dump_outcome("training diverged")) == "training diverged"
+
+
+@pytest.mark.parametrize("keep", [0, 10, 40, 200, -1])
+def test_a_finished_training_that_is_cut_off_is_refused(keep: int) -> None:
+    with pytest.raises(ValueError, match="is damaged"):
+        parse_outcome(dump_outcome(Final(MODEL, 0.5, 0.5, "minmax"))[:keep])
+
+
+def test_a_second_start_keeps_the_epochs_of_the_first(tmp_path: Path) -> None:
+    assert final_epochs(tmp_path, [3, 1], 20.0, 7.5) == 7.5
+    assert final_epochs(tmp_path, [3, 1], 20.0, 5.0) == 7.5
+    assert final_epochs(tmp_path, [3, 1], 20.0, 9.0) == 9.0
+    assert final_epochs(tmp_path, [3, 2], 20.0, 5.0) == 5.0, "other finalists"
+    assert final_epochs(tmp_path, [3, 2], 30.0, 4.0) == 4.0, "another spec"
+    (tmp_path / "plan.json").write_bytes(b"{")
+    assert final_epochs(tmp_path, [3, 2], 30.0, 3.0) == 3.0
 
 
 def row(ordinal: int, accuracy: float, size: int) -> Row:
@@ -70,7 +88,7 @@ def row(ordinal: int, accuracy: float, size: int) -> Row:
 
 def finalist(ordinal: int, size: int, *accuracies: float) -> Finalist:
     finals = {seed: Final(MODEL, accuracy, accuracy, "minmax") for seed, accuracy in enumerate(accuracies)}
-    return Finalist(row(ordinal, 0.0, size).candidate, finals, (), Resources(size, size, size, size, size, size, size))
+    return Finalist(row(ordinal, 0.0, size).candidate, 4.0, finals, (), Resources(size, size, size, size, size, size, size))
 
 
 def test_only_the_most_accurate_are_finalists_unless_small_ones_are_wanted() -> None:
@@ -100,7 +118,16 @@ def test_winners_are_judged_by_their_mean_over_seeds() -> None:
     assert [(name, f.candidate.ordinal) for name, f in pick_winners([lucky, steady, small, middle], 3, LIMITS)] == [
         ("accurate", 1),
         ("small", 2),
-        ("balanced", 0),
+        ("balanced", 3),
+    ]
+
+
+def test_a_model_that_is_larger_and_worse_than_a_chosen_one_is_no_winner() -> None:
+    best, worse, smaller = finalist(0, 300, 0.95), finalist(1, 500, 0.93), finalist(2, 200, 0.90)
+    assert [(name, f.candidate.ordinal) for name, f in pick_winners([best, worse], 3, LIMITS)] == [("accurate", 0)]
+    assert [(name, f.candidate.ordinal) for name, f in pick_winners([best, worse, smaller], 3, LIMITS)] == [
+        ("accurate", 0),
+        ("small", 2),
     ]
 
 

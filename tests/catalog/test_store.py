@@ -33,6 +33,7 @@ def make_card(name: str = "accurate", key: str = "0" * 64) -> Card:
     return Card.model_validate(
         {
             "id": f"digits/m4/{name}",
+            "siblings": [name],
             "key": key,
             "dataset": {
                 "name": "digits",
@@ -188,7 +189,7 @@ def test_a_second_build_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     with locked(tmp_path):
         message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"in use by process {os.getpid()} on " in message
-    assert "wait for it, or choose another --out" in message
+    assert "wait for it, or choose another folder" in message
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "got it\n"
 
 
@@ -203,13 +204,17 @@ def test_file_system_errors_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_only_a_better_model_of_the_same_spec_is_replaced(tmp_path: Path) -> None:
-    def with_mean(mean: float, key: str = "0" * 64) -> Card:
+    def with_mean(mean: float, key: str = "0" * 64, n: int = 2) -> Card:
         card = make_card(key=key)
-        return card.model_copy(update={"validation_int8": card.validation_int8.model_copy(update={"mean": mean})})
+        return card.model_copy(update={"validation_int8": card.validation_int8.model_copy(update={"mean": mean, "n": n})})
 
-    assert kept_instead(tmp_path, with_mean(0.9)) is None
-    write_entry(tmp_path, with_mean(0.9), BUILD, FILES)
-    assert kept_instead(tmp_path, with_mean(0.89)) == with_mean(0.9)
-    assert kept_instead(tmp_path, with_mean(0.9)) is None
-    assert kept_instead(tmp_path, with_mean(0.91)) is None
-    assert kept_instead(tmp_path, with_mean(0.5, key="1" * 64)) is None, "the spec changed"
+    assert kept_instead(tmp_path, [with_mean(0.9)]) is None
+    folder = write_entry(tmp_path, with_mean(0.9), BUILD, FILES)
+    assert kept_instead(tmp_path, [with_mean(0.89)]) == with_mean(0.9)
+    assert kept_instead(tmp_path, [with_mean(0.9)]) is None
+    assert kept_instead(tmp_path, [with_mean(0.91)]) is None
+    assert kept_instead(tmp_path, [with_mean(0.5, key="1" * 64)]) is None, "the spec changed"
+    assert kept_instead(tmp_path, [with_mean(0.5, n=3)]) is None, "more seeds were run"
+    assert kept_instead(tmp_path, [with_mean(0.5), make_card("small")]) is None, "an entry is missing"
+    (folder / "model.tflite").write_bytes(b"")
+    assert kept_instead(tmp_path, [with_mean(0.5)]) is None, "the entry is damaged"

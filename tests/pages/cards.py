@@ -86,6 +86,7 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
     seeds = tuple(min(1.0, float(accuracy + rng.normal(0, 0.002))) for _ in range(3))
     card = Card(
         id=f"{dataset}/{target}/{name}",
+        siblings=("accurate",),
         key=_sha("key", dataset, target, name),
         dataset=DatasetRecord(
             name=dataset,
@@ -131,6 +132,7 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
         seeds=tuple(
             SeedResult(
                 seed=index,
+                epochs=20.0,
                 validation_accuracy_float=min(1.0, value + 0.001),
                 validation_accuracy_int8=value,
                 published=index == 0,

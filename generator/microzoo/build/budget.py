@@ -46,7 +46,7 @@ class Clock:
         if self.seconds is None or self.left is None or seconds_for_wanted <= 0:
             return wanted
         available = max(0.0, self.left - self.seconds * MEASURE_SHARE) / SLACK
-        return max(MIN_FINAL_EPOCHS, min(wanted, wanted * available / seconds_for_wanted))
+        return min(wanted, max(MIN_FINAL_EPOCHS, wanted * available / seconds_for_wanted))
 
 
 def seconds_per_epoch(row: Row) -> float:

@@ -1,59 +1,143 @@
-"""The full trainings of the finalists: each is kept on disk when it ends, so that a killed build loses only those in flight."""
+"""The full trainings of the finalists: each is on disk the moment it ends, so that a killed build loses only those in flight."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from microzoo.build.key import digest, training_fingerprint
 from microzoo.build.report import Report
 from microzoo.build.scratch import write_atomically
 from microzoo.build.training import Final, FinalTask, Trainer
+from microzoo.errors import StorageError
 from microzoo.graph.serialise import dump_integer_model, parse_integer_model
 from microzoo.search.executor import LocalExecutor
+
+Outcome = Final | str
+"""A finished training, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """What a worker does with a task: train, write the outcome into `folder`, hand it over."""
+
+    trainer: Trainer
+    folder: Path
+
+    def path(self, task: FinalTask) -> Path:
+        """Where the outcome of `task` is kept: another architecture, recipe, quantisation or device is another file."""
+        stamp = digest(
+            {
+                "training": training_fingerprint(self.trainer.job),
+                "architecture": task.architecture.to_json(),
+                "sparsity": task.sparsity,
+                "epochs": task.epochs,
+                "device": self.trainer.device,
+            }
+        )
+        return self.folder / f"{task.ordinal}-{task.seed}-{stamp[:16]}.final"
+
+    def __call__(self, task: FinalTask) -> Outcome:
+        """The outcome, which is on disk when this returns."""
+        outcome = self.trainer.finish(task)
+        write_atomically(self.path(task), dump_outcome(outcome))
+        return outcome
 
 
 def train_finals(
     trainer: Trainer, tasks: Sequence[FinalTask], folder: Path, workers: int, report: Report, *, estimated_seconds: float
-) -> dict[FinalTask, Final | str]:
-    """All tasks with what they gave; a text says why one gave nothing.
+) -> dict[FinalTask, Outcome]:
+    """All tasks with what they gave.
 
-    folder: where finished ones are kept. estimated_seconds: of all tasks together, shown until there is something measured.
+    folder: where outcomes are kept. estimated_seconds: of all tasks together, shown until there is something measured.
     """
-    paths = {task: folder / f"{task.ordinal}-{task.seed}-{task.epochs:.3f}.final" for task in tasks}
-    results: dict[FinalTask, Final | str] = {
-        task: parse_final(path.read_bytes()) for task, path in paths.items() if path.is_file()
-    }
+    finish = Finisher(trainer, folder)
+    results = _kept(finish, tasks, report)
     missing = [task for task in tasks if task not in results]
     report.training(len(results), len(tasks), estimated_seconds * len(missing) / max(1, len(tasks)))
-    if not missing:
-        return results
-    started = time.monotonic()
-    executor: LocalExecutor[FinalTask, Final | str]
-    with LocalExecutor(trainer.finish, workers, threads=trainer.device != "cpu") as executor:
-        for task in missing:
-            executor.submit(task)
-        for number in range(len(missing)):
-            task, outcome = executor.next()
-            results[task] = outcome
-            if isinstance(outcome, Final):
-                write_atomically(paths[task], dump_final(outcome))
-            else:
-                report.note(f"{trainer.job.place}: candidate {task.ordinal}, seed {task.seed}: {outcome}")
-            each = (time.monotonic() - started) / (number + 1)
-            report.training(len(tasks) - len(missing) + number + 1, len(tasks), each * (len(missing) - number - 1))
+    if missing:
+        started = time.monotonic()
+        executor: LocalExecutor[FinalTask, Outcome]
+        with LocalExecutor(finish, workers, threads=trainer.device != "cpu") as executor:
+            for task in missing:
+                executor.submit(task)
+            for number in range(len(missing)):
+                task, results[task] = executor.next()
+                each = (time.monotonic() - started) / (number + 1)
+                report.training(len(tasks) - len(missing) + number + 1, len(tasks), each * (len(missing) - number - 1))
+    for task, outcome in results.items():
+        if isinstance(outcome, str):
+            report.note(f"{trainer.job.place}: candidate {task.ordinal}, seed {task.seed}: {outcome}")
     return results
 
 
-def dump_final(final: Final) -> bytes:
-    """A finished training as bytes: length of the head, head in JSON, the model."""
-    head = json.dumps({"float": final.validation_float, "int8": final.validation_int8, "calibration": final.calibration}).encode()
-    return len(head).to_bytes(4, "little") + head + dump_integer_model(final.model)
+def _kept(finish: Finisher, tasks: Sequence[FinalTask], report: Report) -> dict[FinalTask, Outcome]:
+    """What earlier runs finished; a damaged file is noted and trained again."""
+    results: dict[FinalTask, Outcome] = {}
+    for task in tasks:
+        path = finish.path(task)
+        if not path.is_file():
+            continue
+        try:
+            results[task] = parse_outcome(path.read_bytes())
+        except ValueError as error:
+            report.note(f"{path}: {error}; trained again")
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be read: {error.strerror}", "mend it, or use another --work") from error
+    return results
 
 
-def parse_final(content: bytes) -> Final:
-    """The inverse of `dump_final`."""
-    length = int.from_bytes(content[:4], "little")
-    head = json.loads(content[4 : 4 + length])
-    return Final(parse_integer_model(content[4 + length :]), head["float"], head["int8"], head["calibration"])
+def final_epochs(folder: Path, ordinals: Sequence[int], wanted: float, affordable: float) -> float:
+    """Epochs of the full trainings: what the time budget affords, or more if an earlier run of the same finalists had more.
+
+    A second start of a build that was stopped has another clock; without this it would drop what is already trained.
+    """
+    path = folder / "plan.json"
+    about = {"ordinals": list(ordinals), "wanted": wanted}
+    epochs = affordable
+    if path.is_file():
+        try:
+            plan: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            plan = {}
+        before = plan.get("epochs")
+        if all(plan.get(key) == value for key, value in about.items()) and isinstance(before, float):
+            epochs = max(affordable, before)
+    write_atomically(path, json.dumps({**about, "epochs": float(epochs)}).encode())
+    return epochs
+
+
+def dump_outcome(outcome: Outcome) -> bytes:
+    """An outcome as bytes: SHA-256 of the rest, length of the head, head in JSON, the model."""
+    head: dict[str, str | float] = {}
+    model = b""
+    if isinstance(outcome, str):
+        head["failure"] = outcome
+    else:
+        head |= {"float": outcome.validation_float, "int8": outcome.validation_int8, "calibration": outcome.calibration}
+        model = dump_integer_model(outcome.model)
+    text = json.dumps(head).encode()
+    payload = len(text).to_bytes(4, "little") + text + model
+    return hashlib.sha256(payload).digest() + payload
+
+
+def parse_outcome(content: bytes) -> Outcome:
+    """The inverse of `dump_outcome`. Raises ValueError on bytes that it did not write."""
+    checksum, payload = content[:32], content[32:]
+    if hashlib.sha256(payload).digest() != checksum:
+        raise ValueError("is damaged")
+    length = int.from_bytes(payload[:4], "little")
+    head = json.loads(payload[4 : 4 + length])
+    if "failure" in head:
+        return str(head["failure"])
+    try:
+        model = parse_integer_model(payload[4 + length :])
+    except (KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"was written by another version ({error})") from error
+    return Final(model, head["float"], head["int8"], head["calibration"])

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from microzoo.build.budget import Clock, final_seconds
-from microzoo.build.finals import train_finals
+from microzoo.build.finals import Outcome, final_epochs, train_finals
 from microzoo.build.key import search_identity
-from microzoo.build.publish import Draft, build_record, draft
+from microzoo.build.publish import Draft, TestData, build_record, draft
 from microzoo.build.report import Report, SearchProgress
 from microzoo.build.scratch import finals_folder, history_path, store_arrays
 from microzoo.build.select import Finalist, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
+from microzoo.catalog.card import BuildRecord
 from microzoo.catalog.ratchet import kept_instead
 from microzoo.catalog.store import remove_others, write_entry
 from microzoo.cost.predict import predict
-from microzoo.data.arrays import Dataset
 from microzoo.data.load import load
 from microzoo.errors import TargetInfeasibleError
 from microzoo.search.executor import LocalExecutor
@@ -82,24 +82,39 @@ class JobBuild:
         """Everything; gives the IDs of the entries. Raises MicrozooError where there is nothing to publish."""
         dataset = load(self.job.dataset_name, self.job.dataset)
         store_arrays(self.arrays, dataset)
+        test = TestData(dataset.test, len(dataset.train), len(dataset.validation))
+        del dataset  # training and validation split are in the worker processes from here on
         rows = self._search()
         searched = self.clock.elapsed
-        done = len(rows) >= self.job.family.search.evaluations
-        ended_by: Literal["evaluations", "time budget"] = "evaluations" if done else "time budget"
         candidates = self._finish(rows)
-        drafts = self._drafts(candidates, rows, dataset)
-        record = build_record(seconds=self.clock.elapsed, search_seconds=searched, device=self.places.device, ended_by=ended_by)
+        drafts = self._drafts(candidates, rows, test)
+        record = build_record(
+            seconds=self.clock.elapsed,
+            search_seconds=searched,
+            device=self.places.device,
+            ended_by=self._ended_by(rows, candidates[0].epochs),
+        )
+        return self._publish(drafts, record)
+
+    def _ended_by(self, rows: Sequence[Row], epochs: float) -> Literal["evaluations", "time budget", "space exhausted"]:
+        """What ended the search, or cut the full trainings."""
+        if len(rows) >= self.job.family.search.evaluations and epochs >= self.job.family.train.epochs:
+            return "evaluations"
+        return "space exhausted" if self.clock.seconds is None else "time budget"
+
+    def _publish(self, drafts: list[Draft], record: BuildRecord) -> list[str]:
+        """Writes the entries, unless those in the zoo are better; gives the IDs of what is in the zoo then."""
+        ids = [item.card.id for item in drafts]
+        if (better := kept_instead(self.places.zoo, [item.card for item in drafts])) is not None:
+            old, new = better.validation_int8.mean, drafts[0].card.validation_int8.mean
+            self.report.note(f"  kept {better.id}: {old:.2%} int8 validation accuracy, the new one has {new:.2%}")
+            return ids
         for item in drafts:
-            if (published := kept_instead(self.places.zoo, item.card)) is not None:
-                old, new = published.validation_int8.mean, item.card.validation_int8.mean
-                self.report.note(f"  kept {published.id}: {old:.2%} int8 validation accuracy, the new one has {new:.2%}")
-                continue
             write_entry(self.places.zoo, item.card, record, item.files)
             self.report.published(item.card.id, _summary(item))
-        names = [item.card.id.rsplit("/", 1)[1] for item in drafts]
-        for gone in remove_others(self.places.zoo, self.job.place, names):
+        for gone in remove_others(self.places.zoo, self.job.place, drafts[0].card.siblings):
             self.report.note(f"{gone}: removed, the spec no longer gives it")
-        return [item.card.id for item in drafts]
+        return ids
 
     def _search(self) -> list[Row]:
         family = self.job.family
@@ -112,10 +127,10 @@ class JobBuild:
             self.report.searching(SearchProgress(rows, family.search.evaluations, self.clock.left, rate))
 
         def over(rows: list[Row]) -> bool:
-            return self.clock.search_is_over(rows, self._final_seconds(rows))
+            return self.clock.seconds is not None and self.clock.search_is_over(rows, self._final_seconds(rows))
 
         with History(history_path(self.places.work, self.job, self.identity), self.identity) as history:
-            known = history.rows()
+            known = history.rows()[: family.search.evaluations]
             if known:
                 self.report.note(f"{self.job.place}: going on after {len(known)} evaluations of an earlier run")
             if len(known) >= family.search.evaluations or over(known):
@@ -150,7 +165,9 @@ class JobBuild:
                 "lower train.learning_rate, or look at the data",
             )
         estimated = self._final_seconds(rows)
-        epochs = self.clock.final_epochs(family.train.epochs, estimated)
+        folder = finals_folder(self.places.work, self.job, self.identity)
+        affordable = self.clock.final_epochs(family.train.epochs, estimated)
+        epochs = final_epochs(folder, [row.candidate.ordinal for row in chosen], family.train.epochs, affordable)
         if epochs < family.train.epochs:
             self.report.note(
                 f"{self.job.place}: the time budget leaves {epochs:.1f} of {family.train.epochs:g} epochs a full training"
@@ -160,13 +177,12 @@ class JobBuild:
             for row in chosen
             for seed in range(family.train.seeds)
         ]
-        folder = finals_folder(self.places.work, self.job, self.identity)
         estimated *= epochs / family.train.epochs
         results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
 
     def _finalists(
-        self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: Mapping[FinalTask, Final | str]
+        self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: Mapping[FinalTask, Outcome]
     ) -> list[Finalist]:
         """Those of which at least one seed came through."""
         found = []
@@ -177,36 +193,37 @@ class JobBuild:
             if finals:
                 best = max(finals.values(), key=lambda final: final.validation_int8)
                 _, resources = predict(best.model.graph, self.job.target.runtime, self.job.target.core)
-                found.append(Finalist(row.candidate, finals, failures, resources))
+                found.append(Finalist(row.candidate, tasks[0].epochs, finals, failures, resources))
         if not found:
             raise TargetInfeasibleError(
                 f"{self.job.place}: no finalist came through full training and quantisation", "see the lines above"
             )
         return found
 
-    def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], dataset: Dataset) -> list[Draft]:
+    def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], test: TestData) -> list[Draft]:
         """Measures the winners; one that does not fit is left out, and the next best takes its place."""
-        remaining, drafts, missed = list(candidates), dict[str, Draft](), list[str]()
+        remaining, missed = list(candidates), list[str]()
         measured: dict[int, Draft] = {}
         while remaining:
             winners = pick_winners(remaining, self.job.family.select.winners, limits_of(self.job))
-            drafts = {}
+            siblings = tuple(name for name, _ in winners)
+            drafts: list[Draft] = []
             for name, finalist in winners:
                 ordinal = finalist.candidate.ordinal
-                self.report.measuring(f"{self.job.place}/{name}")
-                item = measured.get(ordinal) or draft(self.job, name, finalist, rows, dataset)
-                measured[ordinal] = item
+                if ordinal not in measured:
+                    self.report.measuring(f"{self.job.place}/{name}")
+                    measured[ordinal] = draft(self.job, finalist, rows, test)
+                item = measured[ordinal].named(f"{self.job.place}/{name}", siblings)
                 if item.misses:
                     missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")
                     self.report.note(f"{self.job.place}: not published: {missed[-1]}")
                     remaining = [other for other in remaining if other is not finalist]
                     break
-                drafts[name] = Draft(item.card.model_copy(update={"id": f"{self.job.place}/{name}"}), item.files)
+                drafts.append(item)
             else:
-                return list(drafts.values())
-        raise TargetInfeasibleError(
-            f"{self.job.place}: no finalist fits as measured: {' | '.join(missed)}", "raise the budget of the target"
-        )
+                return drafts
+        problem = f"{self.job.place}: no finalist fits as measured: {' | '.join(missed)}"
+        raise TargetInfeasibleError(problem, "raise the budget of the target")
 
 
 def _summary(item: Draft) -> str:

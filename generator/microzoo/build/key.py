@@ -16,9 +16,10 @@ SEARCH_VERSION = 1
 
 
 def job_key(job: Job) -> str:
-    """SHA-256 over everything that decides the entries of a job. Needs no data. Names, prose and time budgets are left out."""
+    """SHA-256 over everything that decides the entries of a job. Needs no data. Prose and time budgets are left out."""
     family = job.family.model_dump(mode="json", exclude={"dataset", "targets", "budget"})
-    return _digest({"recipe": RECIPE_VERSION, "search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+    names = {"classes": job.dataset.classes}
+    return digest({"recipe": RECIPE_VERSION, "search": SEARCH_VERSION, "family": family, "files": names, **_surroundings(job)})
 
 
 def search_identity(job: Job) -> str:
@@ -26,7 +27,19 @@ def search_identity(job: Job) -> str:
     family = job.family.model_dump(mode="json", include={"seed", "prune"})
     family["search"] = job.family.search.model_dump(mode="json", exclude={"evaluations"})
     family["train"] = job.family.train.model_dump(mode="json", exclude={"epochs", "seeds"})
-    return _digest({"search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+    return digest({"search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+
+
+def training_fingerprint(job: Job) -> str:
+    """SHA-256 over everything that decides a full training and its quantisation, besides the candidate, its seed and epochs."""
+    family = job.family.model_dump(mode="json", include={"seed", "prune", "quantise"})
+    family["train"] = job.family.train.model_dump(mode="json", exclude={"epochs", "seeds"})
+    return digest({"recipe": RECIPE_VERSION, "search": SEARCH_VERSION, "family": family, **_surroundings(job)})
+
+
+def digest(value: dict[str, Any]) -> str:
+    """SHA-256 of canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _surroundings(job: Job) -> dict[str, Any]:
@@ -36,7 +49,3 @@ def _surroundings(job: Job) -> dict[str, Any]:
         "classes": len(job.dataset.classes),
         "target": job.target.model_dump(mode="json", exclude={"title", "boards"}),
     }
-
-
-def _digest(value: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

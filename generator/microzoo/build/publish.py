@@ -30,7 +30,7 @@ from microzoo.catalog.card import (
 from microzoo.catalog.files import writing
 from microzoo.catalog.store import sha256
 from microzoo.cost.predict import predict
-from microzoo.data.arrays import Dataset
+from microzoo.data.arrays import Part
 from microzoo.data.load import checksum
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
@@ -62,6 +62,10 @@ class Draft:
             if not limit.fits
         ]
 
+    def named(self, entry_id: str, siblings: tuple[str, ...]) -> Draft:
+        """The same model under its ID, with the names of all that are published with it."""
+        return Draft(self.card.model_copy(update={"id": entry_id, "siblings": siblings}), self.files)
+
 
 def export_files(model: IntegerModel, labels: tuple[str, ...]) -> dict[str, bytes]:
     """The published files of a model: path in the entry -> bytes."""
@@ -69,21 +73,30 @@ def export_files(model: IntegerModel, labels: tuple[str, ...]) -> dict[str, byte
     return {"model.tflite": tflite(model, labels=labels), "model.onnx": onnx(model, labels=labels), **sources}
 
 
-def draft(job: Job, name: str, finalist: Finalist, rows: Sequence[Row], dataset: Dataset) -> Draft:
-    """Exports and measures one winner. This is the one time that the test split is looked at for this entry."""
+@dataclass(frozen=True)
+class TestData:
+    """The test split, and how many inputs the other splits have."""
+
+    __test__ = False
+
+    part: Part
+    train: int
+    validation: int
+
+
+def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData) -> Draft:
+    """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry."""
     model = finalist.finals[finalist.published_seed].model
     files = export_files(model, job.dataset.classes)
-    x_test = quantise_input(dataset.test.x, model.tensors[model.graph.input])
-    with tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
+    x_test = quantise_input(test.part.x, model.tensors[model.graph.input])
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
         folder = Path(temporary)
-        with writing(folder):
-            for path, content in files.items():
-                place = folder / PurePosixPath(path)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(content)
-        predicted = predicted_figures(job, model)
-        measurement = measure_entry(folder, job.target, x_test, dataset.test.y, predicted=predicted)
-    return Draft(_card(job, name, finalist, rows, dataset, files, measurement), files)
+        for path, content in files.items():
+            place = folder / PurePosixPath(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        measurement = measure_entry(folder, job.target, x_test, test.part.y, predicted=predicted_figures(job, model))
+    return Draft(_card(job, finalist, rows, test, files, measurement), files)
 
 
 def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
@@ -105,7 +118,7 @@ def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
 
 
 def build_record(
-    *, seconds: float, search_seconds: float, device: str, ended_by: Literal["evaluations", "time budget", "interrupted"]
+    *, seconds: float, search_seconds: float, device: str, ended_by: Literal["evaluations", "time budget", "space exhausted"]
 ) -> BuildRecord:
     """When, where and with what."""
     return BuildRecord(
@@ -122,18 +135,18 @@ def build_record(
 
 def _card(
     job: Job,
-    name: str,
     finalist: Finalist,
     rows: Sequence[Row],
-    dataset: Dataset,
+    test: TestData,
     files: dict[str, bytes],
     measurement: Measurement,
 ) -> Card:
     preprocess = job.dataset.preprocess
     return Card(
-        id=f"{job.place}/{name}",
+        id=job.place,
+        siblings=(),
         key=job_key(job),
-        dataset=_dataset(job, dataset),
+        dataset=_dataset(job, test),
         target=_target(job),
         architecture=finalist.candidate.architecture.to_json(),
         sparsity=finalist.candidate.sparsity,
@@ -156,6 +169,7 @@ def _card(
         seeds=tuple(
             SeedResult(
                 seed=seed,
+                epochs=finalist.epochs,
                 validation_accuracy_float=final.validation_float,
                 validation_accuracy_int8=final.validation_int8,
                 published=seed == finalist.published_seed,
@@ -171,7 +185,7 @@ def _card(
     )
 
 
-def _dataset(job: Job, dataset: Dataset) -> DatasetRecord:
+def _dataset(job: Job, test: TestData) -> DatasetRecord:
     spec = job.dataset
     return DatasetRecord(
         name=job.dataset_name,
@@ -179,9 +193,9 @@ def _dataset(job: Job, dataset: Dataset) -> DatasetRecord:
         input_shape=spec.input_shape,
         classes=spec.classes,
         checksum=checksum(spec),
-        train=len(dataset.train),
-        validation=len(dataset.validation),
-        test=len(dataset.test),
+        train=test.train,
+        validation=test.validation,
+        test=len(test.part),
         licence=spec.licence.name,
         licence_url=spec.licence.url,
         citation=spec.citation,

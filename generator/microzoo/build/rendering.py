@@ -26,9 +26,8 @@ def project_root(specs: Path) -> Path:
     raise SiteError(f"{specs}: no {CONFIGURATION} in this folder or above it", "run in a checkout of the project")
 
 
-def render(zoo: Path, specs: Path, site: Path, report: Report) -> Path:
-    """Renders the site and gives its first page."""
-    root = project_root(specs)
+def render(root: Path, zoo: Path, site: Path, report: Report) -> Path:
+    """Renders the site and gives its first page. root: as `project_root` gives it."""
     pages = build_site(root, zoo, site)
     report.note(f"rendered {pages} pages")
     return site.resolve() / "index.html"

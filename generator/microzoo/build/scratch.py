@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,12 @@ def store_arrays(folder: Path, dataset: Dataset) -> None:
 
 
 def load_arrays(folder: Path) -> tuple[Part, Part]:
-    """Training and validation split as `store_arrays` left them."""
-    train, validation = (Part(np.load(folder / f"{name}-x.npy"), np.load(folder / f"{name}-y.npy")) for name in PARTS)
+    """Training and validation split as `store_arrays` left them, mapped: processes that only read share the memory."""
+
+    def part(name: str) -> Part:
+        return Part(*(np.load(folder / f"{name}-{letter}.npy", mmap_mode="c") for letter in "xy"))
+
+    train, validation = (part(name) for name in PARTS)
     return train, validation
 
 
@@ -49,5 +54,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}")
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)

@@ -22,10 +22,12 @@ NAMES = ("accurate", "small", "balanced")
 class Finalist:
     """One candidate with its full trainings.
 
-    finals: by seed number, at least one. failures: why other seeds gave nothing. resources: of the network to be published.
+    epochs: of each full training. finals: by seed number, at least one. failures: why other seeds gave nothing.
+    resources: of the network to be published.
     """
 
     candidate: Candidate
+    epochs: float
     finals: Mapping[int, Final]
     failures: tuple[str, ...]
     resources: Resources
@@ -81,8 +83,15 @@ def pick_winners(candidates: Sequence[Finalist], winners: int, limits: Limits) -
     by_accuracy = sorted(candidates, key=rank)
     chosen = by_accuracy[:1]
     rest = sorted(by_accuracy[1:], key=lambda f: (limits.violation(f.resources), f.candidate.ordinal))
-    if winners > 1 and rest:
-        chosen.append(rest.pop(0))
-    if winners > 2 and rest:
-        chosen.append(rest[len(rest) // 2])
+    while rest and len(chosen) < winners:
+        # One that is neither smaller nor more accurate than a chosen one helps nobody.
+        rest = [f for f in rest if not any(_no_better(f, other, limits) for other in chosen)]
+        if rest:
+            chosen.append(rest.pop(0 if len(chosen) == 1 else len(rest) // 2))
     return list(zip(NAMES, chosen, strict=False))
+
+
+def _no_better(finalist: Finalist, other: Finalist, limits: Limits) -> bool:
+    """Whether `finalist` is at least as large as `other` and at most as accurate."""
+    larger = limits.violation(finalist.resources) >= limits.violation(other.resources)
+    return larger and finalist.mean_int8 <= other.mean_int8

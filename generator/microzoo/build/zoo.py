@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from microzoo.build.job import JobBuild, Places
@@ -13,29 +14,28 @@ from microzoo.build.scratch import history_path
 from microzoo.catalog.lock import locked
 from microzoo.catalog.store import clear_leftovers, damage, entries
 from microzoo.errors import CatalogError, MicrozooError, TrainingError
-from microzoo.search.history import History
+from microzoo.search.history import count_evaluations
 from microzoo.spec.load import Job
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One job and what there is of it: `entry_ids` not empty: it is up to date; `evaluations`: finished in the history."""
+    """One job and its entries in the zoo, where these are complete and up to date; else none."""
 
     job: Job
     entry_ids: tuple[str, ...]
-    evaluations: int
 
 
 def overridden(jobs: Sequence[Job], *, seed: int | None) -> list[Job]:
     """The jobs with the command line's seed in place of their specs'."""
     if seed is None:
         return list(jobs)
-    return [_with_seed(job, seed) for job in jobs]
+    return [replace(job, family=job.family.model_copy(update={"seed": seed})) for job in jobs]
 
 
 def device_for(wanted: str) -> str:
     """The torch device for "auto", "cpu" or "cuda". Raises TrainingError where CUDA is asked for and not there."""
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted == "auto" and not _has_cuda_driver()):
         return "cpu"
     import torch
 
@@ -46,67 +46,87 @@ def device_for(wanted: str) -> str:
     return "cpu"
 
 
-def plan(jobs: Sequence[Job], zoo: Path, work: Path) -> list[Plan]:
-    """What a build would do. Raises CatalogError where an entry is damaged."""
+def _has_cuda_driver() -> bool:
+    """Whether asking torch is worth its 500 MB in this process, which trains nothing itself."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def plan(jobs: Sequence[Job], zoo: Path) -> list[Plan]:
+    """What is up to date. Raises CatalogError where an entry is damaged."""
     published = entries(zoo)
     plans = []
     for job in jobs:
         key = job_key(job)
-        mine = [entry for entry in published if entry.card.id.rpartition("/")[0] == job.place]
-        current = tuple(entry.card.id for entry in mine) if mine and all(entry.card.key == key for entry in mine) else ()
-        identity = search_identity(job)
-        path = history_path(work, job, identity)
-        done = 0
-        if path.is_file():
-            with History(path, identity) as history:
-                done = len(history.rows())
-        plans.append(Plan(job, current, done))
+        mine = [entry.card for entry in published if entry.card.id.rpartition("/")[0] == job.place]
+        names = tuple(card.id.rpartition("/")[2] for card in mine)
+        current = bool(mine) and all(card.key == key and sorted(card.siblings) == sorted(names) for card in mine)
+        plans.append(Plan(job, tuple(card.id for card in mine) if current else ()))
     return plans
 
 
-def build(jobs: Sequence[Job], places: Places, report: Report, *, seconds: float | None, force: bool) -> list[str]:
-    """Builds what is not up to date; gives the IDs of all entries of the jobs.
+def evaluations_done(job: Job, work: Path) -> int:
+    """Evaluations in the history of a job's search. Reads only; 0 where there is none or it cannot be read."""
+    return count_evaluations(history_path(work, job, search_identity(job)))
 
-    seconds: time budget of the whole call, shared evenly among what is still to do; None: each spec's own. A job that fails
-    does not stop the others; its error is raised at the end.
+
+def build(
+    jobs: Sequence[Job],
+    places: Places,
+    report: Report,
+    *,
+    seconds: float | None,
+    force: bool,
+    render: Callable[[], Path],
+) -> tuple[list[str], Path]:
+    """Builds what is not up to date; gives the IDs of all entries of the jobs, and the first page of the site.
+
+    seconds: time budget of the whole call, shared evenly among what is still to do; None: each spec's own. render: the last
+    stage. A job that fails does not stop the others, nor the site; what failed is raised at the end.
     """
-    with locked(places.zoo):
+    with locked(places.zoo), locked(places.work):
         clear_leftovers(places.zoo)
-        plans = plan(jobs, places.zoo, places.work)
-        todo = [item.job for item in plans if force or not item.entry_ids]
+        plans = plan(jobs, places.zoo)
         ids: list[str] = []
+        todo = []
         for item in plans:
-            if item.entry_ids and not force:
-                _check_files(places.zoo, item.entry_ids)
-                ids.extend(item.entry_ids)
-                report.note(f"{item.job.place}: up to date, checksums of {len(item.entry_ids)} verified")
+            if force or not item.entry_ids:
+                todo.append(item.job)
+                continue
+            _check_files(places.zoo, item.entry_ids)
+            ids.extend(item.entry_ids)
+            report.note(f"{item.job.place}: up to date, checksums of {len(item.entry_ids)} verified")
         errors: list[MicrozooError] = []
         for number, job in enumerate(todo):
             report.job(job.place, number + 1, len(todo))
-            own = job.family.budget.minutes
-            budget = None if own is None else own * 60.0
-            if seconds is not None:
-                budget = seconds / (len(todo) - number)
-            current = JobBuild(job, places, budget, report)
+            current = JobBuild(job, places, _share(job, seconds, len(todo) - number), report)
             try:
                 ids.extend(current.run())
             except MicrozooError as error:
-                report.note(f"{job.place}: failed: {error}")
                 errors.append(error)
+                if number + 1 < len(todo):
+                    report.note(f"{job.place}: failed: {error}")
             if seconds is not None:
                 seconds = max(1.0, seconds - current.clock.elapsed)
+        page = render() if ids or not errors else None
         if errors:
-            raise errors[0]
-        return ids
+            raise errors[0] if len(errors) == 1 else MicrozooError("\n".join(str(error) for error in errors))
+        assert page is not None
+        return ids, page
+
+
+def _share(job: Job, seconds: float | None, left: int) -> float | None:
+    """Seconds for the next job: an even share of the command line's budget, else the spec's own."""
+    if seconds is not None:
+        return seconds / left
+    return None if job.family.budget.minutes is None else job.family.budget.minutes * 60.0
 
 
 def _check_files(zoo: Path, ids: Sequence[str]) -> None:
     for entry in entries(zoo):
         if entry.card.id in ids and (problems := damage(entry)):
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise CatalogError(problems[0] + more, "restore the file, or delete the entry's folder and build again")
-
-
-def _with_seed(job: Job, seed: int) -> Job:
-    family = job.family.model_copy(update={"seed": seed})
-    return Job(job.family_name, family, job.dataset_name, job.dataset, job.target_name, job.target)
+            raise CatalogError(problems[0] + more, "restore the file, or build again with --force")

@@ -148,6 +148,8 @@ class SeedResult(Model):
     """One full training of this architecture."""
 
     seed: int
+    epochs: float
+    """Passes over the training split; fewer than the spec asks for where a time budget cut it."""
     validation_accuracy_float: float
     validation_accuracy_int8: float
     published: bool
@@ -191,6 +193,8 @@ class Card(Model):
     schema_version: int = SCHEMA_VERSION
     id: str
     """dataset/target/name"""
+    siblings: tuple[str, ...]
+    """Names of all entries of this dataset and target that were published together, this one's included."""
     key: Sha256
     """Of the spec, dataset and generator that made it: the entry is up to date while they give the same key."""
     dataset: DatasetRecord
@@ -229,4 +233,4 @@ class BuildRecord(Model):
     machine: str
     generator_version: str
     versions: dict[str, str]
-    ended_by: Literal["evaluations", "time budget", "interrupted"]
+    ended_by: Literal["evaluations", "time budget", "space exhausted"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from microzoo.catalog.files import writing
-from microzoo.errors import LockedError
+from microzoo.errors import LockedError, StorageError
 
 LOCK = ".lock"
 
@@ -31,7 +31,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise LockedError(f"{folder}: in use by {_holder(file.read())}", "wait for it, or choose another --out") from error
+            raise LockedError(f"{folder}: in use by {_holder(file.read())}", "wait for it, or choose another folder") from error
+        except OSError as error:
+            raise StorageError(f"{folder}: cannot be locked: {error.strerror}", "choose a folder on a local disk") from error
         file.seek(0)
         file.truncate()
         with writing(folder):

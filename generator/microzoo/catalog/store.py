@@ -93,7 +93,11 @@ def damage(entry: Entry) -> list[str]:
         if not path.is_file():
             problems.append(f"{path}: missing")
             continue
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            problems.append(f"{path}: cannot be read: {error.strerror}")
+            continue
         if len(content) != file.bytes:
             problems.append(f"{path}: has {len(content)} bytes, the card says {file.bytes}")
         elif sha256(content) != file.sha256:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import io
 import os
 import tempfile
@@ -91,6 +92,8 @@ def _download(dataset: str, source: Source, destination: Path) -> bytes:
             return content
         except DataError as error:
             failures.append(f"{url}: {error}")
+        except http.client.HTTPException as error:
+            failures.append(f"{url}: {error!r}")
         except OSError as error:
             if error.errno is not None and error.filename is not None:
                 raise StorageError(

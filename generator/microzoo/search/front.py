@@ -20,8 +20,13 @@ def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
     """The rows that no other row dominates, failures left out, by ordinal."""
-    alive = [row for row in rows if row.evaluation.failure is None]
-    return [row for row in alive if not any(dominates(objectives(other), objectives(row)) for other in alive)]
+    alive = [(objectives(row), row.candidate.ordinal, row) for row in rows if row.evaluation.failure is None]
+    front: list[tuple[tuple[float, ...], int, Row]] = []
+    # Whatever dominates a row comes before it in this order, so comparing with the front so far is enough.
+    for found in sorted(alive, key=lambda item: item[:2]):
+        if not any(dominates(other[0], found[0]) for other in front):
+            front.append(found)
+    return [row for _, _, row in sorted(front, key=lambda item: item[1])]
 
 
 def finalists(rows: Sequence[Row], count: int) -> list[Row]:

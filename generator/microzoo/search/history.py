@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from microzoo.cost.resources import Resources
 from microzoo.errors import HistoryError
@@ -118,6 +119,22 @@ class History:
             ) from error
         except OSError as error:
             raise HistoryError(f"{error.filename}: cannot be used: {error.strerror}", "use another --work") from error
+
+
+def count_evaluations(path: Path) -> int:
+    """Rows of the history at `path`, which is opened for reading only; 0 where there is none or it cannot be read."""
+    if not path.is_file():
+        return 0
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return 0
+    try:
+        return int(connection.execute("select count(*) from evaluations").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+    finally:
+        connection.close()
 
 
 def _text(value: Any) -> str:

@@ -91,17 +91,23 @@ class Proposer:
         self._seen.add(self._canonical(candidate.architecture))
         self._next += 1
 
-    def propose(self, history: Sequence[Row]) -> Candidate:
-        """The next candidate, given at least the evaluations 0 .. ordinal - parallel (more are ignored)."""
+    def propose(self, history: Sequence[Row]) -> Candidate | None:
+        """The next candidate, given at least the evaluations 0 .. ordinal - parallel (more are ignored).
+
+        None where everything that fits and was found within the sampler's effort has been proposed already. Raises
+        TargetInfeasibleError where nothing fits at all.
+        """
         ordinal = self._next
         known = history[: max(0, ordinal - self.problem.parallel + 1)]
         rng = np.random.default_rng([self.problem.seed, ordinal])
         candidate = self._candidate(rng, ordinal, known)
+        if candidate is None:
+            return None
         self._seen.add(self._canonical(candidate.architecture))
         self._next += 1
         return candidate
 
-    def _candidate(self, rng: np.random.Generator, ordinal: int, known: Sequence[Row]) -> Candidate:
+    def _candidate(self, rng: np.random.Generator, ordinal: int, known: Sequence[Row]) -> Candidate | None:
         if ordinal < len(self._first):
             _, architecture = self._first[ordinal]
             return Candidate(ordinal, architecture, 0.0, None, "reference")
@@ -109,10 +115,11 @@ class Proposer:
         child = None
         if ordinal >= len(self._first) + self.problem.random_parents and parents:
             child = self._child(rng, ordinal, parents)
-        if child is None:
-            sparsity = float(rng.uniform(0.0, self.problem.max_sparsity / 2))
-            return Candidate(ordinal, self._random(rng), sparsity, None, "random")
-        return child
+        if child is not None:
+            return child
+        sparsity = float(rng.uniform(0.0, self.problem.max_sparsity / 2))
+        found = self._random(rng)
+        return None if found is None else Candidate(ordinal, found, sparsity, None, "random")
 
     def _child(self, rng: np.random.Generator, ordinal: int, parents: Sequence[Row]) -> Candidate | None:
         """Tournament, then a random morphism that fits and is new; after many failures another tournament, at last None."""
@@ -129,8 +136,8 @@ class Proposer:
                     return Candidate(ordinal, child, sparsity, parent.ordinal, name)
         return None
 
-    def _random(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture, walked by morphisms that lower its worst ratio until it fits. Bounded effort."""
+    def _random(self, rng: np.random.Generator) -> Architecture | None:
+        """A random architecture, walked by morphisms that lower its worst ratio until it fits; None: all that fit are known."""
         smallest: tuple[float, Resources] | None = None
         for _ in range(MAX_SAMPLES):
             architecture = sample(rng, self.problem.rules)
@@ -149,6 +156,8 @@ class Proposer:
             if resources is not None and self.problem.limits.fits(resources) and self._canonical(architecture) not in self._seen:
                 return architecture
         assert smallest is not None
+        if smallest[0] <= 1.0 or self._seen:
+            return None
         raise TargetInfeasibleError(
             f"no candidate fits the target after {MAX_SAMPLES} random architectures, each reduced by up to {MAX_DESCENT} steps; "
             f"the nearest one needs {self.problem.limits.describe(smallest[1])}",

@@ -21,7 +21,7 @@ Core = Literal["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m
 class Model(BaseModel):
     """Frozen, and strict about keys: a misspelt one is an error, not a silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class TargetBudget(Model):
@@ -78,6 +78,8 @@ class TargetSpec(Model):
             total, kept = getattr(self.budget, what), getattr(self.reserve, what)
             if kept >= total:
                 raise ValueError(f"reserve.{what} = {kept} leaves nothing of budget.{what} = {total}")
+        if self.macs_limit < 1:
+            raise ValueError(f"budget.latency_ms = {self.budget.latency_ms:g} leaves no time for a single multiply-accumulate")
         return self
 
     @property

@@ -44,8 +44,8 @@ class Augmentation:
 class Batches:
     """The batches of one training, in order.
 
-    x: float32 (N, H, W, C) and y: int64 (N,), both on the device that the batches are made on; never changed. order: int64
-    (steps, batch), which samples each step takes. generator: the source of the augmentation.
+    x: float32 (N, H, W, C) and y: int64 (N,), both on the device that the batches are made on; never changed and never copied as a
+    whole. order: int64 (steps, batch), which samples each step takes. generator: the source of the augmentation.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Batches:
         self.augmentation = augmentation
         self.labels = y
         self.sample_shape = tuple(x.shape[1:])
-        height, width = augmentation.shift_height, augmentation.shift_width
-        self.images = functional.pad(x, (0, 0, width, width, height, height), value=augmentation.fill) if height or width else x
+        self.images = x
         self.table = torch.from_numpy(_draw(order, augmentation, generator)).to(x.device)
+        self.places = torch.arange(order.shape[1], device=x.device)
         self.rows = torch.arange(self.sample_shape[0], device=x.device)
         self.columns = torch.arange(self.sample_shape[1], device=x.device)
         self.elements = torch.arange(int(np.prod(self.sample_shape)), device=x.device)
@@ -67,12 +67,13 @@ class Batches:
         """The batch of `step`, an int64 tensor (1,) on the device: float32 (batch, H, W, C) and int64 (batch,)."""
         sample, shift_height, shift_width, flip, noise_start = self.table.index_select(0, step)[0].long().unbind(0)
         labels = self.labels.index_select(0, sample)
+        x = self.images.index_select(0, sample)
         if self.augmentation.moves:
+            height, width = self.augmentation.shift_height, self.augmentation.shift_width
+            padded = functional.pad(x, (0, 0, width, width, height, height), value=self.augmentation.fill)
             rows = shift_height[:, None] + self.rows
             columns = self.columns + flip[:, None] * (len(self.columns) - 1 - 2 * self.columns) + shift_width[:, None]
-            x = self.images[sample[:, None, None], rows[:, :, None], columns[:, None, :]]
-        else:
-            x = self.images.index_select(0, sample)
+            x = padded[self.places[:, None, None], rows[:, :, None], columns[:, None, :]]
         if self.augmentation.noise:
             x = x + self.noise[noise_start[:, None] + self.elements].view_as(x)
         return x, labels
