@@ -1,6 +1,6 @@
 """What a build costs: wall time, memory of all its processes, the share of training. Also the start of the command.
 
-Run: python benchmarks/build.py [SPEC]      (default specs/demo.toml; writes to a temporary folder)
+Run: python benchmarks/build.py [SPEC [TIME]]      (default specs/demo.toml without a time budget; writes to a temporary folder)
 Ratios, each against a peer in the same run: the build against its own trainings (the peer is a search loop that costs nothing),
 and `zoo --help` against an empty Python program.
 """
@@ -29,8 +29,9 @@ def main() -> None:
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     print(f"{machine}, Python {platform.python_version()}, torch {version('torch')}")
     start_up()
+    budget = ["--budget", sys.argv[2]] if len(sys.argv) > 2 else []
     with tempfile.TemporaryDirectory() as folder:
-        whole_build(spec, Path(folder))
+        whole_build(spec, Path(folder), budget)
 
 
 def start_up() -> None:
@@ -49,9 +50,9 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def whole_build(spec: Path, folder: Path) -> None:
+def whole_build(spec: Path, folder: Path, budget: list[str]) -> None:
     """One build of `spec` from nothing."""
-    command = [sys.executable, "-m", "microzoo", "build", str(spec), "--json"]
+    command = [sys.executable, "-m", "microzoo", "build", str(spec), "--json", *budget]
     for option in ("out", "work", "site"):
         command += [f"--{option}", str(folder / option)]
     started = time.perf_counter()

@@ -17,6 +17,7 @@ from torch.nn import functional
 from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, WeightedOp, weight_shape
 from microzoo.graph.weights import BatchNorm, LayerWeights, Weights
+from microzoo.prune.feedback import masked_conv2d, masked_linear
 from microzoo.prune.masks import apply_mask
 
 BATCH_NORM_EPSILON = 1e-3
@@ -45,18 +46,27 @@ class WeightedLayer(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
         self.statistics_momentum: float | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, K, H', W'), or (N, F) to (N, units)."""
-        op = self.op
-        if isinstance(op, Dense):
-            x = functional.linear(x, self.weight, self.bias)
-            return x.relu_() if op.relu else x
-        x, padding = _pad_unless_symmetric(x, op.padding)
-        groups = x.shape[1] if isinstance(op, Depthwise) else 1
-        x = functional.conv2d(x, self.weight, self.bias, op.stride, padding, groups=groups)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to (N, K, H', W'), or (N, F) to (N, units); channels where `mask`, (K,), is 0 are zero."""
+        x = self._weigh(x, mask)
         if self.has_norm:
             x = self._normalise(x)
-        return x.relu_() if op.relu else x
+        if self.op.relu:
+            x = x.relu_()
+        return x if mask is None else apply_mask(x, mask if x.ndim == 2 else mask[:, None, None])
+
+    def _weigh(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        op = self.op
+        if isinstance(op, Dense):
+            assert self.bias is not None
+            if mask is None:
+                return functional.linear(x, self.weight, self.bias)
+            return masked_linear(x, self.weight, self.bias, mask)
+        x, padding = _pad_unless_symmetric(x, op.padding)
+        groups = x.shape[1] if isinstance(op, Depthwise) else 1
+        if mask is None:
+            return functional.conv2d(x, self.weight, self.bias, op.stride, padding, groups=groups)
+        return masked_conv2d(x, self.weight, self.bias, mask, op.stride, padding, groups)
 
     def _normalise(self, x: Tensor) -> Tensor:
         """BatchNorm with the batch's statistics while training, with the stored ones otherwise."""
@@ -101,9 +111,8 @@ class GraphModule(nn.Module):
         x = tensors[op.inputs[0]]
         match op:
             case Conv() | Depthwise() | Dense():
-                y: Tensor = self.layers[op.name](x)
-                mask = self.masks.get(op.name)
-                return y if mask is None else apply_mask(y, mask if y.ndim == 2 else mask[:, None, None])
+                y: Tensor = self.layers[op.name](x, self.masks.get(op.name))
+                return y
             case MaxPool():
                 return functional.max_pool2d(x, op.kernel, op.stride)
             case AvgPool():
