@@ -2,7 +2,7 @@
 # Installs the missing ones of the system packages that Microzoo uses, by apt-get, where there is apt-get and the right to use it.
 # Usage: sh tools/system.sh build|test      build: what `zoo build` uses; test: what the tests use besides
 # What cannot be installed is named with what will be skipped. With CI=true nothing may be missing.
-# MICROZOO_SYSTEM=no leaves the system alone and only names what is missing.
+# MICROZOO_SYSTEM=no leaves the system alone and only names what is missing. MICROZOO_SYSTEM_DATASETS: where packages put datasets.
 set -eu
 
 check_compiles() { printf '#include <stdlib.h>\n' | cc -E - >/dev/null 2>&1; }
@@ -25,7 +25,7 @@ present() { # is what package $1 gives there, from wherever it came?
         qemu-system-arm) command -v qemu-system-arm ;;
         chromium) check_chromium ;;
         git) command -v git ;;
-        dataset-fashion-mnist) test -s /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ;;
+        dataset-fashion-mnist) test -s "${MICROZOO_SYSTEM_DATASETS:-/usr/share/datasets}/fashion-mnist/train-images-idx3-ubyte.gz" ;;
     esac >/dev/null 2>&1
 }
 

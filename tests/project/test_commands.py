@@ -35,7 +35,7 @@ def test_help_lists_every_target():
 
 
 def test_the_targets_of_the_promise_exist():
-    assert {"demo", "test", "bench", "site", "lock", "setup", "clean", "help"} == set(PHONY.split())
+    assert {"demo", "test", "bench", "site", "docs", "lock", "setup", "clean", "help"} == set(PHONY.split())
 
 
 @pytest.mark.parametrize("target", PHONY.split())
@@ -69,7 +69,12 @@ def system_script(tools: Path, **environment: str) -> subprocess.CompletedProces
         (tools / name).symlink_to(next(path for folder in ("/bin", "/usr/bin") if (path := Path(folder, name)).exists()))
     command = ["/bin/sh", ROOT / "tools/system.sh", "test"]
     return subprocess.run(
-        command, env={"PATH": str(tools), **environment}, capture_output=True, text=True, check=False, timeout=60
+        command,
+        env={"PATH": str(tools), "MICROZOO_SYSTEM_DATASETS": str(tools), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -83,7 +88,7 @@ def test_without_apt_every_missing_package_is_named_with_what_it_costs(tmp_path)
     done = system_script(tmp_path, CI="true")
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert [line.split()[1] for line in lines] == ["git", "qemu-system-arm", "chromium"]
+    assert [line.split()[1] for line in lines] == ["git", "qemu-system-arm", "chromium", "dataset-fashion-mnist"]
     assert 'chromium is missing (this system has no apt-get): tests marked "browser" are skipped' in lines[2]
 
 
@@ -102,16 +107,20 @@ def test_only_what_is_missing_is_installed_and_one_bad_package_costs_no_other(tm
     put_tool(tmp_path, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {tmp_path}/log; {outcome}')
     done = system_script(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [line.split()[1] for line in done.stderr.splitlines()] == ["qemu-system-arm", "chromium"]
+    assert [line.split()[1] for line in done.stderr.splitlines()] == ["qemu-system-arm", "chromium", "dataset-fashion-mnist"]
     options = "noninteractive -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300"
     install = f"{options} install --no-install-recommends"
-    calls = [f"{options} update", f"{install} git qemu-system-arm", f"{install} git", f"{install} qemu-system-arm"]
+    names = ["git qemu-system-arm dataset-fashion-mnist", "git", "qemu-system-arm", "dataset-fashion-mnist"]
+    calls = [f"{options} update", *(f"{install} {name}" for name in names)]
     assert (tmp_path / "log").read_text().splitlines() == calls
 
 
 def test_a_system_that_has_everything_is_left_alone(tmp_path):
     for name in ("git", "qemu-system-arm", "google-chrome"):
         put_tool(tmp_path, name, "exit 0")
+    dataset = tmp_path / "fashion-mnist" / "train-images-idx3-ubyte.gz"
+    dataset.parent.mkdir()
+    dataset.write_bytes(b"anything")
     put_tool(tmp_path, "apt-get", f"echo called > {tmp_path}/log")
     done = system_script(tmp_path, CI="true")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

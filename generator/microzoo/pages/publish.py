@@ -67,13 +67,13 @@ def _check_place(root: Path, zoo: Path, site: Path) -> None:
 
 
 def _mkdocs(configuration: Path, zoo: Path, destination: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(configuration)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(configuration)]
     environment = os.environ | {ZOO_VARIABLE: str(zoo), "NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command += ["--site-dir", str(destination)]
     done = subprocess.run(command, cwd=configuration.parent, env=environment, capture_output=True, text=True, check=False)
     if "No module named mkdocs" in done.stderr:
         raise ToolMissingError("MkDocs is not installed", "install microzoo with its dependencies")
-    # `--quiet` keeps `--strict` from failing, so a message is a failure by itself.
+    # Not `--quiet`: it would swallow the warnings that `--strict` fails on.
     messages = _MESSAGE.findall(done.stderr)
     if done.returncode or messages:
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:] or [f"MkDocs ended with {done.returncode}"]

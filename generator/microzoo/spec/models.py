@@ -58,7 +58,7 @@ class TargetSpec(Model):
     title: str
     """One line for people."""
     core: Core
-    """Arm core; decides compiler flags and the emulated board."""
+    """Arm core; decides the compiler's flags, and so code size."""
     clock_mhz: Positive
     """Clock in MHz, used for estimated latencies."""
     cycles_per_mac: Positive = 8.0
