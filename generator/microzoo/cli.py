@@ -139,23 +139,18 @@ def verify(
     """Recompute every published number from the files; exit 1 on any difference."""
     from dataclasses import asdict
 
-    from microzoo.build.verify import dataset_specs, verify
-    from microzoo.catalog.store import find
+    from microzoo.build.verify import verify_zoo
     from microzoo.tables import print_table
 
-    found = find(out, entry)
-    datasets = {} if quick else dataset_specs(specs)
-    differences = []
-    for item in found:
-        differences.extend(verify(item, datasets, quick=quick))
+    ids, differences = verify_zoo(out, entry, specs, quick=quick)
     faults = [difference for difference in differences if not difference.excused]
     if as_json:
-        _print_json({"entries": [item.card.id for item in found], "differences": [asdict(item) for item in differences]})
+        _print_json({"entries": ids, "differences": [asdict(item) for item in differences]})
     else:
         if differences:
             print_table("differences", [asdict(difference) for difference in differences])
         what = "checksums" if quick else "checksums and every measured number"
-        typer.echo(f"{len(found)} entries, {what}: {len(faults)} differences")
+        typer.echo(f"{len(ids)} entries, {what}: {len(faults)} differences")
     if faults:
         raise typer.Exit(1)
 

@@ -33,6 +33,19 @@ def test_the_networks_hold_every_operator_and_varied_outputs(cases):
     assert np.mean([len(np.unique(outputs)) > 3 for _, _, outputs in cases.values()]) > 0.8
 
 
+def test_the_dead_layers_are_zero_when_calibrated_and_wake_up_on_the_inputs(cases):
+    for name, tensor in (
+        ("a dead depthwise layer", "t0"),
+        ("a dead branch of an addition", "t1"),
+        ("a dead addition", "t2"),
+    ):
+        model, inputs, _ = cases[name]
+        zero = model.tensors[tensor].zero_point
+        calibrated = np.clip(inputs, model.tensors["input"].zero_point - 21, model.tensors["input"].zero_point + 21)
+        assert (trace(model, calibrated)[tensor] == zero).all(), name  # 21 steps of 12 / 255: within [-1, 1]
+        assert (trace(model, inputs)[tensor] > zero).any(), name
+
+
 @pytest.mark.parametrize(
     ("compiler", "flags"),
     [

@@ -10,9 +10,9 @@ import pytest
 from microzoo.catalog.card import Figure
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure import footprint
-from microzoo.measure.accuracy import affordable_inputs, confusion_matrix
+from microzoo.measure.accuracy import NOMINAL_SECONDS, affordable_inputs, confusion_matrix
 from microzoo.measure.c_runtime import CRuntime
-from microzoo.measure.entry import entry_files, measure_entry
+from microzoo.measure.entry import entry_files, measure_entry, nominal_inputs
 from microzoo.measure.runtimes import LiteRtRuntime, OnnxRuntime, TflmRuntime
 from microzoo.quantise.reference import run as reference
 from microzoo.spec.models import TargetBudget, TargetSpec
@@ -81,10 +81,28 @@ def test_a_slow_runtime_says_how_many_inputs_it_ran(entry, model):
 
 
 def test_the_number_of_inputs_depends_on_macs_alone():
-    assert affordable_inputs(2_000_000, 10_000, 60.0) == 10_000
-    assert affordable_inputs(60_000_000, 10_000, 60.0) == 1_000
-    assert affordable_inputs(10**12, 10_000, 60.0) == 1
-    assert affordable_inputs(0, 5, 60.0) == 5
+    assert affordable_inputs(2_000_000, 10_000, 60.0, 1e9) == 10_000
+    assert affordable_inputs(60_000_000, 10_000, 60.0, 1e9) == 1_000
+    assert affordable_inputs(60_000_000, 10_000, 60.0, 2e9) == 2_000
+    assert affordable_inputs(10**12, 10_000, 60.0, 1e9) == 1
+    assert affordable_inputs(0, 5, 60.0, 1e9) == 5
+    assert nominal_inputs(target("c"), 5_000_000, 10_000, NOMINAL_SECONDS) == (10_000, 10_000)
+    assert nominal_inputs(target("c"), 60_000_000, 10_000, NOMINAL_SECONDS) == (1_000, 1_000)
+    assert nominal_inputs(target("tflm"), 60_000_000, 10_000, NOMINAL_SECONDS) == (1_000, 10_000), "the headline needs them all"
+
+
+def test_litert_is_bounded_too_and_says_the_same_where_it_stands_in_for_the_c(entry, model, monkeypatch):
+    def litert(found):
+        return next(accuracy for accuracy in found.accuracies["model.tflite"] if accuracy.runtime.startswith("LiteRT"))
+
+    arguments = (entry, target(), images(N), labels(model))
+    with_c = measure_entry(*arguments, predicted=PREDICTED, max_seconds_per_runtime=2.7e-5)
+    assert (litert(with_c).n, with_c.headline.n, with_c.headline_file) == (10, N, "c/model.c")
+    monkeypatch.setattr(CRuntime, "missing", lambda _: "no compiler")
+    without = measure_entry(*arguments, predicted=PREDICTED, max_seconds_per_runtime=2.7e-5)
+    assert litert(without) == litert(with_c)
+    assert (without.headline.n, without.headline_file) == (N, "model.tflite")
+    assert sum(map(sum, without.confusion)) == N
 
 
 def test_a_machine_without_tools_says_what_was_not_run(entry, model, monkeypatch):

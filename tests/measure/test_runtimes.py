@@ -1,17 +1,20 @@
 """The Protocol's conformance for every runtime, the golden reference as oracle, and children that misbehave."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microzoo.errors import MeasurementError, ToolMissingError
+from microzoo.errors import MeasurementError, StorageError, ToolMissingError
 from microzoo.measure import children
 from microzoo.measure.accuracy import require_equal
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.c_sources import c_sources as find_c_sources
 from microzoo.measure.children import run_together
 from microzoo.measure.runtimes import LiteRtRuntime, OnnxRuntime, TflmRuntime
+from microzoo.measure.scratch import save_array, write_scratch
 from microzoo.quantise.reference import run as reference
 
 from .files import images, residual_model, write_entry
@@ -99,6 +102,34 @@ def test_a_truncated_onnx_file_is_one_line(entry, tmp_path):
     with pytest.raises(MeasurementError, match=r"half\.onnx in onnxruntime") as caught:
         OnnxRuntime().run(tmp_path / "half.onnx", images(1))
     assert "\n" not in str(caught.value)
+
+
+def test_few_children_for_few_inputs_and_never_many(monkeypatch):
+    monkeypatch.setattr(children, "cores", lambda: 64)
+    assert [children.spread(n) for n in (1, 31, 32, 63, 64, 128, 10_000)] == [1, 1, 1, 1, 2, 4, 4]
+    monkeypatch.setattr(children, "cores", lambda: 2)
+    assert children.spread(10_000) == 2
+
+
+def test_no_room_for_temporary_files_is_one_line(entry, tmp_path, monkeypatch):
+    with pytest.raises(StorageError, match="the disk is full; make room"):
+        write_scratch(Path("/dev/full"), b"x")
+    with pytest.raises(StorageError, match="the disk is full; make room"):
+        save_array(Path("/dev/full"), images(1))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    for work in (
+        lambda: OnnxRuntime().run(entry / "model.onnx", images(1)),
+        lambda: CRuntime().run(entry / "c", images(1)),
+        lambda: run_together([[sys.executable, "-c", ""]], "work"),
+    ):
+        with pytest.raises(StorageError, match=r"gone.*cannot be written: No such file or directory; mend it"):
+            work()
+
+
+def test_saved_arrays_are_read_again(tmp_path):
+    x = images(3).transpose(0, 2, 1, 3)
+    save_array(tmp_path / "x.npy", x)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), x)
 
 
 def test_children_that_misbehave():

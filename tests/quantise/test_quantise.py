@@ -8,7 +8,8 @@ from sklearn.datasets import load_digits
 
 from microzoo.errors import QuantisationError
 from microzoo.graph.graph import Graph
-from microzoo.graph.ops import Add, Conv, Dense, Flatten, MaxPool
+from microzoo.graph.integer import Quantisation
+from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool
 from microzoo.graph.weights import LayerWeights
 from microzoo.quantise.calibrate import calibrate
 from microzoo.quantise.forward import activations, logits
@@ -121,11 +122,61 @@ def test_parameters_that_are_not_finite_are_named():
         _expect("layer conv: 1 of 2 biases are NaN or infinite", weights=weights)
 
 
-def test_a_tensor_that_is_always_zero_is_named():
-    dead = _weights() | {"conv": _layer([[[[-1.0]]], [[[-1.0]]]], [-0.1, -0.1])}
-    graph = replace(GRAPH, ops=(replace(GRAPH.ops[0], relu=True), *HEAD))
-    _expect("tensor c: zero on every calibration image", graph, dead)
+def test_calibration_images_that_are_all_zero_are_named():
     _expect("tensor input: zero on every calibration image", images=IMAGES * 0)
+
+
+def test_a_layer_that_is_dead_on_the_calibration_images_is_exactly_zero_and_saturates_when_it_wakes_up():
+    weights = _weights() | {"conv": _layer([[[[-1.0]]], [[[-4.0]]]], [-0.1, -0.1])}
+    weights["head"].bias[:] = [0.5, -0.25]
+    graph = replace(GRAPH, ops=(replace(GRAPH.ops[0], relu=True), *HEAD))
+    model = quantise(graph, weights, IMAGES, input_range=(-1.0, 1.0))
+    # The scale of the input, 2 / 255; after a ReLU zero is -128, so that 2 is the largest value.
+    assert model.tensors["c"] == Quantisation(float(np.float32(2 / 255)), -128)
+    values = trace(model, quantise_input(IMAGES, model.tensors["input"]))
+    assert (values["c"] == -128).all()
+    real = (values["logits"].astype(int) - model.tensors["logits"].zero_point) * model.tensors["logits"].scale
+    np.testing.assert_allclose(real, [[0.5, -0.25]], atol=0.51 * model.tensors["logits"].scale)
+    # At -0.6 the layer gives 0.5 and 2.3: within a step, and the largest value.
+    awake = _tensor(model, quantise_input(np.full((1, 2, 2, 1), -0.6, np.float32), model.tensors["input"]), "c")
+    assert abs(awake[0, 0, 0, 0] - (0.5 * 255 / 2 - 128)) <= 1
+    assert awake[0, 0, 0, 1] == 127
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias"),
+    [
+        (0.0, -1.0),  # no weights at all
+        (1e-12, -1.0),  # a bias that int32 cannot hold at the scale of such weights
+        (1e-9, -1e6),
+        (-1e9, -1e9),  # one step of the input is a million steps of the output
+        (-1e30, 0.0),
+    ],
+)
+def test_dead_layers_of_any_size_and_what_follows_them_pass(weight, bias):
+    ops = (
+        Conv("dead", "input", "a", 1, (1, 1), relu=True),
+        Depthwise("after", "a", "b", (1, 1), relu=True),
+        Conv("live", "input", "c", 1, (1, 1)),
+        Add("one dead", "b", "c", "d"),
+        Add("both dead", "a", "b", "e", relu=True),
+        Add("sum", "d", "e", "g"),
+        Flatten("flat", "g", "f"),
+        Dense("head", "f", "logits", 2),
+    )
+    weights = {
+        "dead": _layer([[[[weight]]]], [bias]),
+        # A BatchNorm behind a constant divides by the root of its epsilon: weights of 30 to 300.
+        "after": _layer([[[300.0]]], [-0.1]),
+        "live": _layer([[[[1.0]]]], [0.0]),
+        "head": _layer(np.ones((2, 4)), [0.0, 1.0]),
+    }
+    model = quantise(Graph("input", (2, 2, 1), ops, "logits"), weights, IMAGES, input_range=(0.0, 1.0))
+    values = trace(model, quantise_input(IMAGES, model.tensors["input"]))
+    for dead in ("a", "b", "e"):
+        assert (values[dead] == model.tensors[dead].zero_point).all()
+    real = (values["logits"].astype(int) - model.tensors["logits"].zero_point) * model.tensors["logits"].scale
+    np.testing.assert_allclose(real, [[1.75, 2.75]], atol=0.03)
 
 
 def test_a_bias_that_dwarfs_its_weights_is_kept():

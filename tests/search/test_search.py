@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +14,7 @@ import numpy as np
 import pytest
 
 from microzoo.cost.resources import Resources
-from microzoo.errors import HistoryError, TargetInfeasibleError, TrainingError
+from microzoo.errors import HistoryError, TargetInfeasibleError
 from microzoo.search.executor import LocalExecutor
 from microzoo.search.fitness import Bounds, Weights, draw_weights, error_bound, scalarise
 from microzoo.search.front import dominates, finalists, objectives, pareto_front
@@ -284,29 +281,3 @@ def test_a_folder_in_the_way_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HistoryError, match="use another --work"):
         History(tmp_path / "file" / "h", "a")
-
-
-@pytest.mark.parametrize("threads", [True, False])
-def test_executor_keeps_the_order_of_submission(threads: bool) -> None:
-    with LocalExecutor(math.sqrt, 2, threads=threads) as executor:
-        for value in range(20):
-            executor.submit(value)
-        assert executor.in_flight == 20
-        assert [executor.next() for _ in range(20)] == [(value, math.sqrt(value)) for value in range(20)]
-        assert executor.in_flight == 0
-
-
-def test_a_worker_that_dies_is_an_error_with_a_remedy() -> None:
-    with LocalExecutor(os._exit, 1) as executor:
-        executor.submit(3)
-        with pytest.raises(TrainingError, match=r"a worker process died.*run the same command again"):
-            executor.next()
-
-
-def test_leaving_the_executor_ends_what_is_in_flight() -> None:
-    started = time.monotonic()
-    with LocalExecutor(time.sleep, 1) as executor:
-        executor.submit(30)
-        time.sleep(0.5)
-    assert time.monotonic() - started < 15
-    assert threading.active_count() < 10

@@ -75,3 +75,13 @@ def test_the_seed_decides_everything():
     first, again, other = (batch(augmentation, 3, seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_the_data_is_not_copied():
+    x = torch.zeros(4000, 8, 8, 1)
+    augmentation = Augmentation(shift_height=2, shift_width=2, flip=True)
+    batches = Batches(x, torch.zeros(4000, dtype=torch.int64), ORDER, augmentation, np.random.default_rng(0))
+    held = [value for value in vars(batches).values() if isinstance(value, torch.Tensor)]
+    assert any(value.data_ptr() == x.data_ptr() for value in held)
+    own = sum(value.nbytes for value in held if value.data_ptr() not in (x.data_ptr(), batches.labels.data_ptr()))
+    assert own < x.nbytes / 10

@@ -11,8 +11,9 @@ from microzoo.prune.groups import channel_groups
 from microzoo.prune.masks import ChannelMasks
 from microzoo.prune.schedule import PruningPlan
 from microzoo.train.augment import Augmentation
+from microzoo.train.data import TrainingData
 from microzoo.train.evaluate import accuracy
-from microzoo.train.loop import fit
+from microzoo.train.loop import Trained, fit
 from microzoo.train.recipe import Recipe
 from microzoo.train.step import TrainingStep
 
@@ -145,3 +146,31 @@ def test_training_data_travels_to_another_process(stripes):
     copy = pickle.loads(pickle.dumps(stripes))
     np.testing.assert_array_equal(copy.x_train, stripes.x_train)
     assert copy.on(torch.device("cpu"))[0].shape == stripes.x_train.shape
+
+
+def test_a_memory_mapped_file_is_trained_on_in_place(convolutional, stripes, tmp_path):
+    np.save(tmp_path / "x.npy", stripes.x_train)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="c")
+    data = TrainingData(mapped, stripes.y_train, stripes.x_val, stripes.y_val)
+    x, _ = data.on(torch.device("cpu"))
+    assert x.data_ptr() == mapped.ctypes.data
+    graph = convolutional((6, 6, 1), 3, ((4, 1),))
+    results = [
+        fit(graph, each, Recipe(epochs=1, batch_size=20), seed=0, augmentation=Augmentation(1, 1)) for each in (data, stripes)
+    ]
+    for name, layer in results[0].weights.items():
+        np.testing.assert_array_equal(layer.weight, results[1].weights[name].weight)
+    np.testing.assert_array_equal(mapped, stripes.x_train)
+
+
+def test_a_host_without_memory_ends_the_training_and_other_errors_are_not_hidden(convolutional, stripes, monkeypatch):
+    graph = convolutional((6, 6, 1), 3, ((4, 1),))
+
+    def train() -> Trained:
+        return fit(graph, stripes, Recipe(epochs=1, batch_size=20), seed=0)
+
+    monkeypatch.setattr("microzoo.train.loop.TrainingStep", lambda *_: torch.empty(1 << 50))  # 4 PiB
+    assert train().failure == "out of memory"
+    monkeypatch.setattr("microzoo.train.loop.TrainingStep", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        train()

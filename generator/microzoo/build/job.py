@@ -136,7 +136,8 @@ class JobBuild:
             if len(known) >= family.search.evaluations or over(known):
                 return known
             executor: LocalExecutor[Candidate, Evaluation]
-            with LocalExecutor(self.trainer.evaluate, self.workers, threads=self.places.device != "cpu") as executor:
+            threads = self.places.device != "cpu"
+            with LocalExecutor(self.trainer.evaluate, self.workers, threads=threads, on_death=self._died) as executor:
                 return search(
                     problem_of(self.job),
                     history,
@@ -145,6 +146,12 @@ class JobBuild:
                     on_row=progress,
                     should_stop=over,
                 )
+
+    def _died(self, candidate: Candidate) -> Evaluation:
+        """The evaluation of a candidate whose worker died twice: what kills it is nearly always its need for memory."""
+        resources = problem_of(self.job).resources(candidate.architecture)
+        assert resources is not None, "it passed the gate"
+        return Evaluation(0.0, resources, 0.0, 0.0, "worker died")
 
     def _chosen(self, rows: Sequence[Row]) -> list[Row]:
         select = self.job.family.select

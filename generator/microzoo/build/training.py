@@ -7,6 +7,7 @@ functions that workers call, so that the parent process never needs it.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from microzoo.data.arrays import Part
 from microzoo.errors import QuantisationError
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
+from microzoo.search.executor import stop_requested
 from microzoo.search.types import Candidate, Evaluation
 from microzoo.space.architecture import Architecture
 from microzoo.space.lowering import lower
@@ -105,6 +107,7 @@ class Trainer:
             device=self.device,
             pruning=plan,
             augmentation=Augmentation(augment.shift, augment.shift, fill=preprocess.real_range[0], flip=augment.flip),
+            should_stop=stop_requested,
         )
 
     def _graph(self, architecture: Architecture) -> Graph:
@@ -135,13 +138,27 @@ def _seed(base: int, stage: int, ordinal: int) -> int:
     return int(np.random.SeedSequence([base, stage, ordinal]).generate_state(1, np.uint32)[0])
 
 
-@lru_cache(maxsize=1)
+_loading = threading.RLock()
+"""lru_cache alone lets each thread that comes before the first has its result load its own."""
+
+
 def _parts(arrays: Path) -> tuple[Part, Part]:
+    with _loading:
+        return _loaded_parts(arrays)
+
+
+def _training_data(arrays: Path) -> TrainingData:
+    with _loading:
+        return _loaded_training_data(arrays)
+
+
+@lru_cache(maxsize=1)
+def _loaded_parts(arrays: Path) -> tuple[Part, Part]:
     return load_arrays(arrays)
 
 
 @lru_cache(maxsize=1)
-def _training_data(arrays: Path) -> TrainingData:
+def _loaded_training_data(arrays: Path) -> TrainingData:
     from microzoo.train.data import TrainingData
 
     train, validation = _parts(arrays)

@@ -16,7 +16,10 @@ Labels = NDArray[np.integer[Any]]
 TFLM_MACS_PER_SECOND = 1e9
 """Nominal speed of TFLM's reference kernels on one desktop core. Nominal, so that how many inputs are run depends on the model
 and not on how busy the machine was: a card must come out the same again."""
-DEFAULT_TFLM_SECONDS = 60.0
+LITERT_MACS_PER_SECOND = 1e9
+"""Nominal speed of LiteRT's reference kernels on one desktop core: 1,000 images at 3.5 M MACs took 1.5-1.8 s on two busy ones."""
+NOMINAL_SECONDS = 60.0
+"""For each of the two slow runtimes, at its nominal speed: 10,000 inputs up to 6 M MACs."""
 
 
 def predictions(y: Int8) -> NDArray[np.intp]:
@@ -64,6 +67,6 @@ def require_equal(y: Int8, name: str, other: Int8, other_name: str) -> int:
     return common
 
 
-def affordable_inputs(macs: int, available: int, seconds: float) -> int:
-    """How many inputs TFLM's reference kernels run in `seconds` at the nominal speed: at least 1, at most `available`."""
-    return max(min(available, int(seconds * TFLM_MACS_PER_SECOND / max(macs, 1))), 1)
+def affordable_inputs(macs: int, available: int, seconds: float, macs_per_second: float) -> int:
+    """How many inputs a runtime gets through in `seconds` at its nominal speed: at least 1, at most `available`."""
+    return max(min(available, int(seconds * macs_per_second / max(macs, 1))), 1)

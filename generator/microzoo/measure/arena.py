@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from microzoo.measure.activations import peak_bytes, planned_bytes
 from microzoo.measure.children import run_together
 from microzoo.measure.layers import weighted_channels
 from microzoo.measure.runtimes import TflmRuntime, arena_budget, child_command
+from microzoo.measure.scratch import save_array, scratch_folder
 from microzoo.measure.tflite_file import TfliteModel, read_tflite
 
 ARENA_SECONDS = 120.0
@@ -39,9 +39,9 @@ def measure_arena(path: Path) -> Arena:
         raise ToolMissingError(reason)
     model = read_tflite(path)
     shape = model.tensors[model.inputs[0]].shape
-    with TemporaryDirectory() as scratch:
-        inputs = Path(scratch, "x.npy")
-        np.save(inputs, np.zeros(shape, np.int8))
+    with scratch_folder() as scratch:
+        inputs = scratch / "x.npy"
+        save_array(inputs, np.zeros(shape, np.int8))
         budget = arena_budget(peak_bytes(model), model.file_bytes)
         command = child_command("tflm", path, inputs, "-", ARENA_SECONDS, budget)
         (report,) = run_together([command], f"{path.name} in {runtime.name}", ARENA_SECONDS)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.c_sources import c_sources
 from microzoo.measure.children import DEFAULT_SECONDS, run_together, spread
 from microzoo.measure.runtimes import Format, Int8, check_inputs
+from microzoo.measure.scratch import scratch_folder, write_scratch
 
 COMPILERS = ("gcc", "clang", "cc")
 HOST_FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror")
@@ -51,11 +51,11 @@ class CRuntime:
         if self.command is None:
             raise ToolMissingError(self.missing() or "")
         input_bytes = str(x[0].size)
-        with TemporaryDirectory() as scratch:
-            program = build_runner(self.command, path, Path(scratch))
+        with scratch_folder() as scratch:
+            program = build_runner(self.command, path, scratch)
             parts = np.array_split(x, spread(len(x)))
             for i, part in enumerate(parts):
-                Path(scratch, f"x{i}").write_bytes(part.tobytes())
+                write_scratch(scratch / f"x{i}", part.tobytes())
             files = [(f"{scratch}/x{i}", f"{scratch}/y{i}") for i in range(len(parts))]
             run_together([(program, *pair, input_bytes) for pair in files], f"{path.name} as {self.name}", seconds)
             flat = np.frombuffer(b"".join(Path(y).read_bytes() for _, y in files), np.int8)

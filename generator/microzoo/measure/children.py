@@ -13,9 +13,14 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from microzoo.errors import MeasurementError
+from microzoo.measure.scratch import writing_scratch
 
 DEFAULT_SECONDS = 1800.0
 """Wall time after which a runtime counts as hanging."""
+
+
+MAX_CHILDREN = 4
+"""Each interpreter in a child maps its libraries and its model anew, so memory bounds their number."""
 
 
 def cores() -> int:
@@ -24,22 +29,26 @@ def cores() -> int:
 
 
 def spread(inputs: int) -> int:
-    """Over how many children to spread `inputs`: one a core, but none for fewer than 32 inputs, which it could not pay back."""
-    return max(min(cores(), inputs // 32), 1)
+    """Over how many children to spread `inputs`: one a core up to MAX_CHILDREN, and none for fewer than 32 inputs, which it could
+    not pay back.
+    """
+    return max(min(cores(), MAX_CHILDREN, inputs // 32), 1)
 
 
 def run_together(commands: Sequence[Sequence[str | Path]], what: str, seconds: float = DEFAULT_SECONDS) -> list[str]:
     """Run all commands at once and wait. Returns what each wrote to its standard error.
 
     what: names the work in errors, for instance "model.tflite in TensorFlow Lite Micro". Each child has one thread for numerics.
-    Raises MeasurementError where one fails, dies of a signal, or `seconds` of wall time pass; the others are ended.
+    Raises MeasurementError where one fails, dies of a signal, or `seconds` of wall time pass; the others are ended. Raises
+    StorageError where what they write cannot be kept.
     """
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     logs: list[IO[bytes]] = []
     with ExitStack() as stack:
         children: list[subprocess.Popen[bytes]] = []
         for command in commands:
-            logs.append(stack.enter_context(TemporaryFile()))
+            with writing_scratch():
+                logs.append(stack.enter_context(TemporaryFile()))
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=logs[-1], env=environment
             )

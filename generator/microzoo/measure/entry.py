@@ -13,7 +13,9 @@ from pathlib import Path
 from microzoo.catalog.card import Accuracy, Figure, LayerRow, Limit, Tensor
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.accuracy import (
-    DEFAULT_TFLM_SECONDS,
+    LITERT_MACS_PER_SECOND,
+    NOMINAL_SECONDS,
+    TFLM_MACS_PER_SECOND,
     Labels,
     accuracy,
     affordable_inputs,
@@ -44,10 +46,19 @@ class EntryFiles:
 
 
 @dataclass(frozen=True)
+class NotRun:
+    """A file that a runtime should have run and could not: why, and what to install."""
+
+    path: str
+    runtime: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """input, output: of the .tflite. accuracies: path in the folder, forward slashes -> one for every runtime that ran it.
-    confusion and headline: of `headline_file` in the target's runtime, over all test inputs. known_limits: what was not measured
-    here, and why.
+    confusion and headline: of `headline_file` in the target's runtime, over all test inputs. not_run: the runtimes that are not
+    on this machine.
     """
 
     input: Tensor
@@ -59,16 +70,24 @@ class Measurement:
     confusion: tuple[tuple[int, ...], ...]
     headline: Accuracy
     headline_file: str
-    known_limits: tuple[str, ...]
+    not_run: tuple[NotRun, ...]
+
+    @property
+    def known_limits(self) -> tuple[str, ...]:
+        """What was not measured here, and why, a sentence each."""
+        return tuple(f"{one.path} was not run in {one.runtime}: {one.reason}" for one in self.not_run)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one runtime made of one file. y: int8 (n, classes) for the first n test inputs, None where it cannot run here."""
+    """What one runtime made of one file. y: int8 (n, classes) for the first n test inputs, None where it cannot run here.
+    counted: of how many of these its accuracy is given.
+    """
 
     path: str
     runtime: str
     y: Int8 | None
+    counted: int
     absent: str = ""
 
 
@@ -97,20 +116,21 @@ def measure_entry(
     """Measure the files in `folder`.
 
     x_test: int8 (N, H, W, C), quantised with the model's input parameters. y_test: classes (N,). predicted: figures to stand
-    beside the measured ones, and in their place where a tool is missing. max_seconds_per_runtime: nominal time of the one slow
-    runtime, TFLM's reference kernels on one core; it runs the first n test inputs that fit, by MACs and a fixed speed.
+    beside the measured ones, and in their place where a tool is missing. max_seconds_per_runtime: nominal time of each slow
+    runtime, the reference kernels of TFLM and LiteRT on one core; it runs the first n test inputs that fit, by MACs and a fixed
+    speed.
 
     Raises MeasurementError where a file is damaged, a runtime refuses it, or C and TFLM differ in a single output bit.
     """
     assert len(x_test) == len(y_test) >= 1
     files = entry_files(folder)
     model = read_tflite(files.tflite)
-    seconds = DEFAULT_TFLM_SECONDS if max_seconds_per_runtime is None else max_seconds_per_runtime
-    results = run_all(files, x_test, affordable_inputs(mac_count(model), len(x_test), seconds))
+    seconds = NOMINAL_SECONDS if max_seconds_per_runtime is None else max_seconds_per_runtime
+    results = run_all(files, x_test, nominal_inputs(target, mac_count(model), len(x_test), seconds))
     accuracies: dict[str, tuple[Accuracy, ...]] = {}
     for result in results:
         if result.y is not None:
-            entry = accuracy(result.runtime, result.y, y_test)
+            entry = accuracy(result.runtime, result.y[: result.counted], y_test)
             accuracies[result.path] = (*accuracies.get(result.path, ()), entry)
     figures = dict(predicted or {}) | all_figures(files, model, target, results)
     best = headline(results, target, len(x_test))
@@ -125,26 +145,41 @@ def measure_entry(
         confusion=confusion_matrix(best.y, y_test),
         headline=accuracy(best.runtime, best.y, y_test),
         headline_file=best.path,
-        known_limits=tuple(
-            f"{result.path} was not run in {result.runtime}: {result.absent}" for result in results if result.absent
-        ),
+        not_run=tuple(NotRun(result.path, result.runtime, result.absent) for result in results if result.absent),
     )
 
 
-def run_all(files: EntryFiles, x_test: Int8, tflm_inputs: int) -> tuple[Outputs, ...]:
-    """Outputs of C, TFLM (the first `tflm_inputs`), LiteRT and onnxruntime, in this order; absent ones say why."""
+def nominal_inputs(target: TargetSpec, macs: int, available: int, seconds: float) -> tuple[int, int]:
+    """How many inputs the accuracies of TFLM and of LiteRT are given for, by MACs and target alone.
+
+    Runtime tflm: where TFLM does not get through all of them, LiteRT runs them all, since the headline needs a runtime that does.
+    """
+    tflm = affordable_inputs(macs, available, seconds, TFLM_MACS_PER_SECOND)
+    litert = affordable_inputs(macs, available, seconds, LITERT_MACS_PER_SECOND)
+    return tflm, available if target.runtime == "tflm" and tflm < available else litert
+
+
+def run_all(files: EntryFiles, x_test: Int8, counted: tuple[int, int]) -> tuple[Outputs, ...]:
+    """Outputs of C, TFLM, LiteRT and onnxruntime, in this order; absent ones say why.
+
+    counted: for TFLM and LiteRT, see `nominal_inputs`. They run that many of the first inputs; LiteRT all of them where no C
+    compiler is here, because it then stands in for the headline.
+    """
+    c, tflm, litert, onnx = CRuntime(), TflmRuntime(), LiteRtRuntime(), OnnxRuntime()
     c_path = files.c_source.relative_to(files.folder).as_posix()
-    plan: tuple[tuple[Runtime, Path, str, int], ...] = (
-        (CRuntime(), files.c_folder, c_path, len(x_test)),
-        (TflmRuntime(), files.tflite, files.tflite.name, tflm_inputs),
-        (LiteRtRuntime(), files.tflite, files.tflite.name, len(x_test)),
-        (OnnxRuntime(), files.onnx, files.onnx.name, len(x_test)),
+    everything = len(x_test)
+    litert_runs = counted[1] if c.missing() is None else everything
+    plan: tuple[tuple[Runtime, Path, str, int, int], ...] = (
+        (c, files.c_folder, c_path, everything, everything),
+        (tflm, files.tflite, files.tflite.name, counted[0], counted[0]),
+        (litert, files.tflite, files.tflite.name, litert_runs, counted[1]),
+        (onnx, files.onnx, files.onnx.name, everything, everything),
     )
     results = []
-    for runtime, place, path, inputs in plan:
+    for runtime, place, path, runs, accounted in plan:
         reason = runtime.missing()
-        y = None if reason else runtime.run(place, x_test[:inputs])
-        results.append(Outputs(path, runtime.name, y, reason or ""))
+        y = None if reason else runtime.run(place, x_test[:runs])
+        results.append(Outputs(path, runtime.name, y, accounted, reason or ""))
     return tuple(results)
 
 

@@ -6,12 +6,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 
 from microzoo.catalog.card import Figure
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.c_runtime import COMPILE_SECONDS, FIRMWARE, compile_c, compiler_version
 from microzoo.measure.c_sources import CSources, c_sources
+from microzoo.measure.scratch import scratch_folder
 from microzoo.measure.stack import deepest, frames_of_call_graph, frames_of_disassembly, with_aliases
 from microzoo.spec.models import Core
 
@@ -64,8 +64,7 @@ def measure_footprint(folder: Path, core: Core) -> Footprint:
         raise ToolMissingError(reason)
     sources = c_sources(folder)
     compiler = [COMPILER, *CORE_FLAGS[core], *COMMON_FLAGS]
-    with TemporaryDirectory() as name:
-        scratch = Path(name)
+    with scratch_folder() as scratch:
         startup = scratch / "startup.o"
         compile_c([*compiler, *STARTUP_FLAGS, "-c", FIRMWARE / "startup.c", "-o", startup], "startup.c")
         empty = _link(compiler, [startup, _main(compiler, scratch, ("-DEMPTY_IMAGE",))], scratch / "empty.elf")
@@ -89,15 +88,19 @@ def footprint_figures(folder: Path, core: Core) -> dict[str, Figure]:
             "c_ram": Figure(kind="estimated", **none),
         }
     found = measure_footprint(folder, core)
-    tool = f"{COMPILER} {compiler_version(COMPILER)} {OPTIMISATION} for {core}, linked, minus an image without a model"
+    compiler = f"{COMPILER} {compiler_version(COMPILER)} {OPTIMISATION} for {core}"
+    tool = f"{compiler}, linked, minus an image without a model"
     chain = " > ".join(found.stack_chain)
-    stack = f"deepest chain of calls by gcc's static stack usage: {chain}"
+    stack = f"deepest chain of calls by static stack usage, {compiler}: {chain}"
     return {
         "c_flash": Figure(value=found.flash_bytes, unit="bytes", kind="measured", method=f".text + .rodata + .data, {tool}"),
         "c_static_ram": Figure(value=found.static_ram_bytes, unit="bytes", kind="measured", method=f".data + .bss, {tool}"),
         "c_stack": Figure(value=found.stack_bytes, unit="bytes", kind="estimated", method=f"{stack}; without interrupts"),
         "c_ram": Figure(
-            value=found.static_ram_bytes + found.stack_bytes, unit="bytes", kind="estimated", method="c_static_ram + c_stack"
+            value=found.static_ram_bytes + found.stack_bytes,
+            unit="bytes",
+            kind="estimated",
+            method=f"c_static_ram + c_stack, {compiler}",
         ),
     }
 

@@ -9,7 +9,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.activations import peak_bytes
 from microzoo.measure.children import DEFAULT_SECONDS, run_together, spread
+from microzoo.measure.scratch import save_array, scratch_folder
 from microzoo.measure.tflite_file import read_tflite
 
 Int8 = NDArray[np.int8]
@@ -41,8 +41,8 @@ class Runtime(Protocol):
     def run(self, path: Path, x: Int8, seconds: float = DEFAULT_SECONDS) -> Int8:
         """path: the file, for C the folder of sources. x: int8 (N, H, W, C), N >= 1. Returns int8 (N, classes).
 
-        Raises ToolMissingError where `missing()` says why, and MeasurementError where the file does not run, its input has
-        another shape, or `seconds` of wall time pass.
+        Raises ToolMissingError where `missing()` says why, MeasurementError where the file does not run, its input has another
+        shape, or `seconds` of wall time pass, and StorageError where there is no room for temporary files.
         """
 
 
@@ -75,16 +75,16 @@ class _Interpreter:
         if reason := self.missing():
             raise ToolMissingError(reason)
         arena = self.prepare(path, x)
-        with TemporaryDirectory() as scratch:
+        with scratch_folder() as scratch:
             parts = np.array_split(x, spread(len(x)))
             commands = [
-                child_command(self.kind, path, Path(scratch, f"x{i}.npy"), f"{scratch}/y{i}.npy", seconds, arena)
+                child_command(self.kind, path, scratch / f"x{i}.npy", f"{scratch}/y{i}.npy", seconds, arena)
                 for i in range(len(parts))
             ]
             for i, part in enumerate(parts):
-                np.save(Path(scratch, f"x{i}.npy"), part)
+                save_array(scratch / f"x{i}.npy", part)
             run_together(commands, f"{path.name} in {self.name}", seconds)
-            y = np.concatenate([np.load(Path(scratch, f"y{i}.npy")) for i in range(len(parts))])
+            y = np.concatenate([np.load(scratch / f"y{i}.npy") for i in range(len(parts))])
         if y.dtype != np.int8:
             raise MeasurementError(f"{path.name} in {self.name}: its outputs are {y.dtype}, not int8")
         return y

@@ -43,8 +43,9 @@ def quantise(
     calibration: float32 (N, H, W, C), the network's real inputs. input_range: smallest and largest real value that an input can
     take, when known, so that quantising raw data loses nothing ([0, 1] from bytes gives scale 1/255, zero point -128);
     otherwise observed. method, percentile: see `calibrate`.
-    Raises QuantisationError, naming layer and cause: NaN or infinite parameters, a tensor that is zero on every calibration
-    image, a bias or an accumulator beyond int32, scales so far apart that requantisation would overflow.
+    A tensor that is zero on every calibration image, as a dead layer's is, keeps its exact zero.
+    Raises QuantisationError, naming layer and cause: NaN or infinite parameters, calibration images that are all zero, a bias or
+    an accumulator beyond int32, scales so far apart that requantisation would overflow.
     """
     graph, weights = fold(graph, weights)
     ranges = calibrate(graph, weights, calibration, method=method, percentile=percentile)
@@ -52,30 +53,65 @@ def quantise(
         if not all(map(math.isfinite, input_range)) or input_range[0] >= input_range[1]:
             raise QuantisationError(f"input_range = {input_range}", "give the smallest, then the largest real input value")
         ranges[graph.input] = input_range
-    source = sources(graph)
-    owned = {name: _activation(name, bounds) for name, bounds in ranges.items()}
-    tensors = {name: owned[source[name]] for name in graph.shapes}
-    integer = {
-        op.name: _weights(op, weights[op.name], tensors[op.input], tensors[op.output])
-        for op in graph.ops
-        if isinstance(op, Conv | Depthwise | Dense)
-    }
+    tensors = _tensors(graph, ranges)
+    integer: dict[str, IntegerWeights] = {}
+    for op in graph.ops:
+        if isinstance(op, Conv | Depthwise | Dense):
+            layer, ends = weights[op.name], (tensors[op.input], tensors[op.output])
+            integer[op.name] = _weights(op, layer if _activation(ranges[op.output]) else _awake(op, layer, *ends), *ends)
     model = IntegerModel(graph, tensors, integer)
     _check_headroom(model)
     return model
 
 
-def _activation(name: str, bounds: Range) -> Quantisation:
-    """Scale and zero point that map [low, high], widened to hold zero, onto [-128, 127]; zero is exact."""
+def _tensors(graph: Graph, ranges: dict[str, Range]) -> dict[str, Quantisation]:
+    """The quantisation of every tensor of `graph`, in the order in which they are computed.
+
+    A tensor that is zero on every calibration image gets the scale of its input, or the larger one. Any scale holds zero exactly;
+    this one lets a layer that wakes up on another image say something of that order, and what lies beyond saturates.
+    """
+    image = _activation(ranges[graph.input])
+    if image is None:
+        raise QuantisationError(
+            f"tensor {graph.input}: zero on every calibration image, so it has no scale",
+            "calibrate on images that are not all zero, or give the input's range",
+        )
+    source = sources(graph)
+    tensors = {graph.input: image}
+    for op in graph.ops:
+        if source[op.output] != op.output:
+            tensors[op.output] = tensors[source[op.output]]
+            continue
+        owned = _activation(ranges[op.output])
+        if owned is None:
+            assert isinstance(op, Conv | Depthwise | Dense | Add), op
+            owned = Quantisation(max(tensors[name].scale for name in op.inputs), -128 if op.relu else 0)
+        tensors[op.output] = owned
+    return tensors
+
+
+def _activation(bounds: Range) -> Quantisation | None:
+    """Scale and zero point that map [low, high], widened to hold zero, onto [-128, 127]; zero is exact. None for zero alone."""
     low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
     scale = float(np.float32((high - low) / 255.0))
     if scale < float(np.finfo(np.float32).tiny):
-        raise QuantisationError(
-            f"tensor {name}: zero on every calibration image, so it has no scale",
-            "the layer is dead: train again, or calibrate on other images",
-        )
+        return None
     zero_point = math.floor(-128.0 - low / scale + 0.5)
     return Quantisation(scale, min(max(zero_point, -128), 127))
+
+
+def _awake(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> LayerWeights:
+    """`layer`, whose output was zero on every calibration image, or zeros where int32 cannot hold its sums at the output's scale.
+
+    A requantised sum must stay below 2**28 steps of the output, and weights that must be coarse for the sake of a large bias
+    (`_bias_floor`) may err by half a step together.
+    """
+    rows, bias = np.abs(_channel_rows(op, layer.weight.astype(np.float64))), np.abs(layer.bias.astype(np.float64))
+    reach = (rows.sum(axis=1) * MAX_OFFSET * source.scale + bias).max()
+    rounding = bias.max() / 2.0**30 * rows.shape[1] * MAX_OFFSET
+    if max(reach * 2.0**-28, rounding) <= target.scale:
+        return layer
+    return LayerWeights(np.zeros_like(layer.weight), np.zeros_like(layer.bias))
 
 
 def _weights(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> IntegerWeights:

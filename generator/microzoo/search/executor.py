@@ -66,7 +66,7 @@ class LocalExecutor(Generic[T, R]):
     ) -> None:
         """work: what is done with a task, picklable where processes are used; workers: how many run at the same time.
 
-        on_death: gives, in this process, the result of a task that has killed its worker twice; None: `next` raises TrainingError.
+        on_death: gives, in this process, the result of a task that killed its worker twice; None: `next` raises TrainingError.
         """
         self.stopped = threading.Event()
         self._work, self._workers, self._threads, self._on_death = work, workers, threads, on_death

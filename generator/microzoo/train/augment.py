@@ -44,47 +44,59 @@ class Augmentation:
 class Batches:
     """The batches of one training, in order.
 
-    x: float32 (N, H, W, C) and y: int64 (N,), both on the device that the batches are made on; never changed and never copied as a
-    whole. order: int64 (steps, batch), which samples each step takes. generator: the source of the augmentation.
+    x: float32 (N, H, W, C) and y: int64 (N,), both on the device that the batches are made on; never changed, and never copied as
+    a whole. order: int64 (steps, batch), which samples each step takes. generator: the source of the augmentation.
     """
 
     def __init__(
         self, x: Tensor, y: Tensor, order: NDArray[np.int64], augmentation: Augmentation, generator: np.random.Generator
     ) -> None:
         self.augmentation = augmentation
-        self.labels = y
-        self.sample_shape = tuple(x.shape[1:])
-        self.images = x
-        self.table = torch.from_numpy(_draw(order, augmentation, generator)).to(x.device)
-        self.places = torch.arange(order.shape[1], device=x.device)
-        self.rows = torch.arange(self.sample_shape[0], device=x.device)
-        self.columns = torch.arange(self.sample_shape[1], device=x.device)
-        self.elements = torch.arange(int(np.prod(self.sample_shape)), device=x.device)
+        self.images, self.labels = x, y
+        self.sample_shape = height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+        down, right = augmentation.shift_height, augmentation.shift_width
+        self.margins = (0, 0, right, right, down, down)
+        padded = (height + 2 * down, width + 2 * right)
+        self.table = torch.from_numpy(_draw(order, padded, augmentation, generator)).to(x.device)
+        self.places = torch.from_numpy(_places(height, width, padded[1])).to(x.device)
+        self.elements = torch.arange(height * width * channels, device=x.device)
         bank = generator.standard_normal(_NOISE_STARTS + len(self.elements) if augmentation.noise else 0, np.float32)
         self.noise = torch.from_numpy(bank * np.float32(augmentation.noise)).to(x.device)
 
     def __call__(self, step: Tensor) -> tuple[Tensor, Tensor]:
         """The batch of `step`, an int64 tensor (1,) on the device: float32 (batch, H, W, C) and int64 (batch,)."""
-        sample, shift_height, shift_width, flip, noise_start = self.table.index_select(0, step)[0].long().unbind(0)
+        sample, start, flip, noise_start = self.table.index_select(0, step)[0].long().unbind(0)
         labels = self.labels.index_select(0, sample)
         x = self.images.index_select(0, sample)
         if self.augmentation.moves:
-            height, width = self.augmentation.shift_height, self.augmentation.shift_width
-            padded = functional.pad(x, (0, 0, width, width, height, height), value=self.augmentation.fill)
-            rows = shift_height[:, None] + self.rows
-            columns = self.columns + flip[:, None] * (len(self.columns) - 1 - 2 * self.columns) + shift_width[:, None]
-            x = padded[self.places[:, None, None], rows[:, :, None], columns[:, None, :]]
+            padded = functional.pad(x, self.margins, value=self.augmentation.fill)
+            places = self.places.index_select(0, flip) if self.augmentation.flip else self.places[:1]
+            # One flat index: several times faster than three of one axis each.
+            index = (start[:, None] + places).view(-1)
+            x = padded.view(-1, self.sample_shape[2]).index_select(0, index).view(x.shape)
         if self.augmentation.noise:
             x = x + self.noise[noise_start[:, None] + self.elements].view_as(x)
         return x, labels
 
 
-def _draw(order: NDArray[np.int64], augmentation: Augmentation, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Table int32 (steps, 5, batch): sample, first row and first column in the padded image, flipped or not, start of its noise.
+def _draw(
+    order: NDArray[np.int64], padded: tuple[int, int], augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.int32]:
+    """Table int32 (steps, 4, batch): sample, first pixel in the padded batch, flipped or not, start of its noise.
 
-    Noise is a window at a random place of one bank of normal draws: independent enough for training, and free to look up.
+    padded: height and width of a padded image. Noise is a window at a random place of one bank of normal draws: independent
+    enough for training, and free to look up.
     """
     upper = (2 * augmentation.shift_height + 1, 2 * augmentation.shift_width + 1, 1 + augmentation.flip)
     noise = _NOISE_STARTS if augmentation.noise else 1
     draws = [generator.integers(0, high, order.shape) if high > 1 else np.zeros_like(order) for high in (*upper, noise)]
-    return np.stack([order, *draws], axis=1).astype(np.int32)
+    row, column, flip, noise_start = draws
+    start = (np.arange(order.shape[1]) * padded[0] + row) * padded[1] + column
+    assert order.shape[1] * padded[0] * padded[1] <= np.iinfo(np.int32).max, (order.shape, padded)
+    return np.stack([order, start, flip, noise_start], axis=1).astype(np.int32)
+
+
+def _places(height: int, width: int, padded_width: int) -> NDArray[np.int64]:
+    """Where the pixels of an image lie in the padded one, counted from its first pixel: int64 (2, H * W), plain and mirrored."""
+    rows, columns = np.arange(height)[:, None] * padded_width, np.arange(width)
+    return np.stack([rows + columns, rows + columns[::-1]]).reshape(2, -1)

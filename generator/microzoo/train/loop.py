@@ -92,7 +92,9 @@ def fit(
             score = accuracy(shrunk, trained, data.x_val, data.y_val, device)
         except _EndedEarlyError as ended:
             failure = str(ended)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _for_lack_of_memory(error):
+                raise
             shrunk, trained, failure = graph, Weights(), "out of memory"
     epochs = training.samples_seen / len(data.x_train) if training else 0.0
     return Trained(shrunk, trained, score, epochs, time.perf_counter() - started, failure)
@@ -179,6 +181,11 @@ class _Training:
         if not all_finite(trained):
             raise _EndedEarlyError("diverged")
         return shrink(self.graph, trained, self.masks.keep())
+
+
+def _for_lack_of_memory(error: Exception) -> bool:
+    """On the CPU torch has no class of its own for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _spread(available: int, wanted: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
