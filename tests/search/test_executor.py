@@ -184,6 +184,7 @@ import os, signal, sys, time
 from microzoo.search.executor import LocalExecutor
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner's workers may ignore it, and children inherit that
     with LocalExecutor(time.sleep, 2) as executor:
         try:
             executor.submit(30)
