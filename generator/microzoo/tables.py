@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from microzoo.build.zoo import Plan
 
 Row = dict[str, Any]
+PIPE_WIDTH = 200
+"""Columns where there is no terminal to ask."""
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[Row]:
@@ -63,16 +65,23 @@ def plan_rows(plans: Sequence[tuple[Plan, int]]) -> list[Row]:
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints rows with the keys of the first one as header; numbers to the right."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     first = rows[0] if rows else {}
     for key, value in first.items():
-        table.add_column(key.replace("_", " "), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        if isinstance(value, int | float):
+            table.add_column(key.replace("_", "\n"), justify="right", no_wrap=True)
+        else:
+            table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_text(key, row.get(key)) for key in first))
-    Console().print(table, markup=False)
+    console.print(table, markup=False)
 
 
 def _text(key: str, value: Any) -> str:
@@ -83,5 +92,5 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, float) and "accuracy" in key:
         return f"{value:.2%}"
     if isinstance(value, int | float):
-        return f"{value:,}" if float(value).is_integer() else f"{value:,.4g}"
+        return f"{int(value):,}" if float(value).is_integer() else f"{value:,.4g}"
     return str(value)

@@ -1,0 +1,80 @@
+/* Int8 neural network kernels for microcontrollers, C99. Part of Microzoo, Apache-2.0.
+ *
+ * No heap, no state, no libc beyond string.h. Results equal TensorFlow Lite Micro's reference kernels bit for bit:
+ * activations int8 channels last, weights int8 symmetric per output channel, requantisation rounded twice.
+ * Every function is self-contained: link with -ffunction-sections and --gc-sections, and what is not called is dropped.
+ */
+#ifndef MICROZOO_NN_H
+#define MICROZOO_NN_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__) || defined(__ARMCC_VERSION)
+#define MICROZOO_ALIGNED __attribute__((aligned(4)))
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define MICROZOO_ALIGNED _Alignas(4)
+#else
+#define MICROZOO_ALIGNED /* alignment makes loads faster; correctness does not depend on it */
+#endif
+
+/* A map of in_height x in_width x in_channels, and the window that moves over it. Padding is at the top and the left; what the
+ * window needs at the bottom and the right follows from the output's size. */
+typedef struct {
+    uint16_t in_height, in_width, in_channels;
+    uint16_t out_height, out_width, out_channels;
+    uint16_t kernel_height, kernel_width;
+    uint16_t stride_y, stride_x;
+    uint16_t pad_top, pad_left;
+} microzoo_window;
+
+/* Parameters of a convolution. weight: (out_channels, kernel_height, kernel_width, in_channels); depthwise: (kernel_height,
+ * kernel_width, channels). Where nothing is padded, the zero point of the input is folded into the bias and
+ * input_zero_point is 0. mantissa and shift: one requantisation multiplier for each output channel. */
+typedef struct {
+    microzoo_window window;
+    int16_t input_zero_point, output_zero_point;
+    int8_t lowest;
+    const int8_t *weight;
+    const int32_t *bias;
+    const int32_t *mantissa;
+    const int8_t *shift;
+} microzoo_conv_layer;
+
+/* Parameters of a fully connected layer. weight: (units, features). The input's zero point is folded into the bias. */
+typedef struct {
+    uint32_t features, units;
+    int32_t mantissa;
+    int16_t output_zero_point;
+    int8_t shift;
+    int8_t lowest;
+    const int8_t *weight;
+    const int32_t *bias;
+} microzoo_dense_layer;
+
+/* Parameters of an element-wise addition; the multipliers are of TFLite's common scale with 20 bits of headroom. */
+typedef struct {
+    uint32_t size;
+    int32_t left_mantissa, right_mantissa, output_mantissa;
+    int16_t left_zero_point, right_zero_point, output_zero_point;
+    int8_t left_shift, right_shift, output_shift;
+    int8_t lowest;
+} microzoo_add_layer;
+
+void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
+void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
+void microzoo_dense(const microzoo_dense_layer *layer, const int8_t *input, int8_t *output);
+void microzoo_max_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
+void microzoo_average_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
+void microzoo_pad(const microzoo_window *window, int zero_point, const int8_t *input, int8_t *output);
+/* output may be left or right. */
+void microzoo_add(const microzoo_add_layer *layer, const int8_t *left, const int8_t *right, int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MICROZOO_NN_H */
