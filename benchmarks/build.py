@@ -73,7 +73,7 @@ def whole_build(spec: Path, folder: Path, budget: list[str]) -> None:
     for entry in json.loads(output)["entries"]:
         card = json.loads((folder / "out" / entry / "card.json").read_text(encoding="utf-8"))
         limits = card["limits"]
-        needs = ", ".join(f"{limit['name']} {limit['need']:,.0f}/{limit['have']:,} {limit['unit']}" for limit in limits)
+        needs = ", ".join(f"{limit['name']} {limit['need']:,.0f}/{limit['have']:,.0f} {limit['unit']}" for limit in limits)
         print(f"{entry}: {card['headline']['value']:.2%} int8 test accuracy; {needs}")
 
 
