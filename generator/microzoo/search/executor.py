@@ -26,6 +26,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
+POLL_SECONDS = 0.02
+
 _thread = threading.local()
 
 
@@ -132,15 +134,26 @@ class LocalExecutor(Generic[T, R]):
         return result
 
     def _replace_pool(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._close_pool()
         self._pool = self._new_pool()
+
+    def _close_pool(self) -> None:
+        """Ends the processes, then waits for the pool's own thread.
+
+        Waiting alone can last for ever: a process that `submit` starts while the pool finds itself broken is waited for, but not
+        ended. Not waiting leaves that thread to the interpreter's exit, where it may meet closed pipes.
+        """
+        with _interrupts_held_back():
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.terminate()
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _workers_start(self) -> bool:
         """Whether a worker lives at all. If not, it was not the task that killed it."""
         try:
             with _interrupts_held_back():
                 future = self._pool.submit(os.getpid)
-            return future.result() > 0
+            return _result(future) > 0
         except (BrokenProcessPool, OSError):
             return False
 
@@ -149,10 +162,7 @@ class LocalExecutor(Generic[T, R]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stopped.set()
-        processes = list(getattr(self._pool, "_processes", None) or {}).copy()
-        self._pool.shutdown(wait=self._threads, cancel_futures=True)
-        for process in processes:
-            _terminate(process)
+        self._close_pool()
 
 
 def stop_requested() -> bool:
@@ -162,7 +172,12 @@ def stop_requested() -> bool:
 
 
 def _result(future: Future[R]) -> R:
-    """What the work gave. BrokenProcessPool passes; other errors of the machinery become a TrainingError."""
+    """What the work gave. BrokenProcessPool passes; other errors of the machinery become a TrainingError.
+
+    Waits by looking again and again: while it waits inside the future, a Ctrl-C that comes to another thread is not noticed.
+    """
+    while not _is_done(future):
+        time.sleep(POLL_SECONDS)
     try:
         return future.result()
     except BrokenProcessPool:
@@ -172,6 +187,11 @@ def _result(future: Future[R]) -> R:
             f"a worker failed during training: {_in_one_line(error)}",
             "run the same command again: everything finished is kept; fewer workers need less memory",
         ) from error
+
+
+def _is_done(future: Future[R]) -> bool:
+    with _interrupts_held_back():
+        return future.done()
 
 
 def _is_broken(future: Future[R]) -> bool:
@@ -186,9 +206,33 @@ def _in_one_line(error: BaseException) -> str:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits until the block is left. A process that starts within it inherits that, and prints no traceback while it
-    imports; `_start_worker` then decides what Ctrl-C means there.
+    """Ctrl-C waits until the block is left. A KeyboardInterrupt within the pool's own code could leave its locks taken.
+
+    A process that starts within the block inherits a blocked signal, and so prints no traceback while it imports;
+    `_start_worker` then decides what Ctrl-C means there. Blocking alone is not enough here: the signal may come to another
+    thread, and Python raises in the main one.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    replaced = handler is signal.default_int_handler
+    if replaced:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        with _interrupts_blocked():
+            yield
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """What processes inherit that are started here; nothing where the system has no signal masks."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -198,13 +242,6 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _terminate(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGTERM)
-    except ProcessLookupError:
-        return
 
 
 def _start_thread(stopped: threading.Event) -> None:
