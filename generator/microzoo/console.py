@@ -13,7 +13,7 @@ from rich.text import Text
 
 from microzoo.build.report import SearchProgress
 from microzoo.duration import show_duration
-from microzoo.search.history import Row
+from microzoo.search.types import Row
 
 LINE_SECONDS = 10.0
 """Where output is not a terminal, a progress line at most this often."""

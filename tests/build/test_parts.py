@@ -82,27 +82,25 @@ def test_budget_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(1000.0)
     rows = [object()]
     now = 689.0
-    assert not clock.search_is_over(rows, 200.0)  # type: ignore[arg-type]
+    assert not clock.search_is_over(rows, lambda _: 200.0)  # type: ignore[arg-type]
     now = 691.0
-    assert clock.search_is_over(rows, 200.0)  # type: ignore[arg-type]
+    assert clock.search_is_over(rows, lambda _: 200.0)  # type: ignore[arg-type]
     assert clock.final_epochs(20.0, 199.0) == 20.0
     # 309 s left, 80 kept: 229 / 1.15 = 199.1 s for trainings that would take 400 s: 20 * 199.13 / 400 epochs.
     assert clock.final_epochs(20.0, 400.0) == pytest.approx(20.0 * (229.0 / 1.15) / 400.0)
     now = 2000.0
     assert clock.final_epochs(20.0, 400.0) == 1.0
-    assert not Clock(None).search_is_over(rows, 1e9)  # type: ignore[arg-type]
+    assert not Clock(None).search_is_over(rows, lambda _: 1e9)  # type: ignore[arg-type]
 
 
 def test_final_seconds_by_hand() -> None:
     """Two finalists of 2 s an epoch, three seeds, ten epochs, four workers: six trainings of 20 s in two rounds."""
     from microzoo.cost.resources import Resources
-    from microzoo.search.history import Row
-    from microzoo.search.types import Candidate, Evaluation
-    from microzoo.space.architecture import Architecture
+    from microzoo.search.types import Candidate, Evaluation, Row
 
     rows = [
         Row(
-            Candidate(i, Architecture(()), 0.0, None, "random"),
+            Candidate(i, "{}", str(i), 0.0, None, "random"),
             Evaluation(0.5 + i / 10, Resources(1, 1, 9 + i, 1, 1, 1, 1), 0.5, 1.0),
         )
         for i in range(2)

@@ -14,9 +14,8 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Pad
 from microzoo.search.gate import Limits
-from microzoo.search.history import Row
-from microzoo.search.types import Candidate, Evaluation
-from microzoo.space.architecture import Architecture
+from microzoo.search.ladder import Standing
+from microzoo.search.types import Candidate, Evaluation, Row
 
 LIMITS = Limits(1000, 1000, 1000)
 
@@ -82,7 +81,7 @@ def test_a_second_start_keeps_the_epochs_of_the_first(tmp_path: Path) -> None:
 
 
 def row(ordinal: int, accuracy: float, size: int) -> Row:
-    candidate = Candidate(ordinal, Architecture(()), 0.0, None, "random")
+    candidate = Candidate(ordinal, "{}", str(ordinal), 0.0, None, "random")
     return Row(candidate, Evaluation(accuracy, Resources(size, size, size, size, size, size, size), 1.0, 1.0))
 
 
@@ -91,13 +90,19 @@ def finalist(ordinal: int, size: int, *accuracies: float) -> Finalist:
     return Finalist(row(ordinal, 0.0, size).candidate, 4.0, finals, (), Resources(size, size, size, size, size, size, size))
 
 
+def ordinals(rows: list[Row], count: int, winners: int) -> list[int]:
+    """Of the finalists."""
+    picked = pick_finalists([Standing(row, row.evaluation.error) for row in rows], count, winners, LIMITS)
+    return [standing.row.candidate.ordinal for standing in picked]
+
+
 def test_only_the_most_accurate_are_finalists_unless_small_ones_are_wanted() -> None:
     rows = [row(0, 0.90, 900), row(1, 0.89, 500), row(2, 0.85, 300), row(3, 0.82, 200), row(4, 0.5, 100)]
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 1, LIMITS)] == [0, 1]
+    assert ordinals(rows, 2, 1) == [0, 1]
     # Twice the best error is 0.2, so candidate 4 is hopeless and 3 the smallest useful one; 2 lies in the middle of 3, 2, 1, 0.
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 2, LIMITS)] == [0, 1, 3]
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 2, 3, LIMITS)] == [0, 1, 3]
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 1, 3, LIMITS)] == [0, 3, 1]
+    assert ordinals(rows, 2, 2) == [0, 1, 3]
+    assert ordinals(rows, 2, 3) == [0, 1, 3]
+    assert ordinals(rows, 1, 3) == [0, 3, 1]
 
 
 def test_the_best_reference_design_is_always_trained_in_full() -> None:
@@ -106,9 +111,14 @@ def test_the_best_reference_design_is_always_trained_in_full() -> None:
         return replace(found, candidate=replace(found.candidate, origin="reference"))
 
     rows = [reference(0, 0.7), reference(1, 0.8), row(2, 0.90, 500), row(3, 0.89, 400), row(4, 0.88, 300)]
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 3, 1, LIMITS)] == [2, 3, 1]
-    assert [r.candidate.ordinal for r in pick_finalists(rows, 1, 1, LIMITS)] == [2]
-    assert [r.candidate.ordinal for r in pick_finalists([*rows, reference(5, 0.95)], 3, 1, LIMITS)] == [5, 2, 3]
+    assert ordinals(rows, 3, 1) == [2, 3, 1]
+    assert ordinals(rows, 1, 1) == [2]
+    assert ordinals([*rows, reference(5, 0.95)], 3, 1) == [5, 2, 3]
+
+
+def test_what_does_not_fit_is_no_finalist() -> None:
+    assert ordinals([row(0, 0.99, 1001), row(1, 0.9, 1000)], 3, 1) == [1]
+    assert ordinals([row(0, 0.99, 1001)], 3, 1) == []
 
 
 def test_winners_are_judged_by_their_mean_over_seeds() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from microzoo.search.executor import LocalExecutor
 from microzoo.search.gate import Limits
-from microzoo.search.history import History, Row, count_evaluations
+from microzoo.search.history import History, count_evaluations
 from microzoo.search.run import search
+from microzoo.search.types import Row
 
 from .test_search import PROBLEM, fake_evaluation, run
 

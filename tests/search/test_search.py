@@ -16,13 +16,15 @@ import pytest
 from microzoo.cost.resources import Resources
 from microzoo.errors import HistoryError, TargetInfeasibleError
 from microzoo.search.executor import LocalExecutor
-from microzoo.search.fitness import Bounds, Weights, draw_weights, error_bound, scalarise
-from microzoo.search.front import dominates, finalists, objectives, pareto_front
+from microzoo.search.fitness import Bounds, Weights, draw_weights, scalarise
+from microzoo.search.front import dominates, finalists, pareto_front
 from microzoo.search.gate import Limits
-from microzoo.search.history import History, Row
-from microzoo.search.propose import Problem, Proposer
+from microzoo.search.history import History
+from microzoo.search.ladder import standings
+from microzoo.search.problem import Problem
+from microzoo.search.propose import Proposer
 from microzoo.search.run import search
-from microzoo.search.types import Candidate, Evaluation
+from microzoo.search.types import Candidate, Evaluation, Row
 from microzoo.space.architecture import Architecture, Block, Layer
 from microzoo.space.sampling import MICROZOO_SPACE
 
@@ -40,6 +42,9 @@ PROBLEM = Problem(
     references=True,
     random_parents=3,
     max_sparsity=0.8,
+    initial_sparsity=0.4,
+    rungs=3,
+    reduction=3,
 )
 
 
@@ -48,7 +53,7 @@ def fake_evaluation(candidate: Candidate) -> Evaluation:
     resources = PROBLEM.resources(candidate.architecture)
     assert resources is not None
     assert PROBLEM.limits.fits(resources), "a candidate over the budget was trained"
-    digest = hashlib.sha256(f"{candidate.architecture.digest()} {candidate.sparsity!r}".encode()).digest()
+    digest = hashlib.sha256(f"{candidate.design} {candidate.sparsity!r} {candidate.rung}".encode()).digest()
     failure = "diverged" if digest[0] < 20 else None
     return Evaluation(0.0 if failure else digest[1] / 255, resources, 1.0, digest[2] / 1e4, failure)
 
@@ -60,9 +65,9 @@ def slow_evaluation(candidate: Candidate) -> Evaluation:
 
 
 def row(ordinal: int, accuracy: float, ram: int, flash: int = 1, macs: int = 1, failure: str | None = None) -> Row:
-    architecture = Architecture((Block((Layer("conv"),)),))
+    design = Architecture((Block((Layer("conv"),)),)).to_json()
     resources = Resources(ram, flash, ram, flash, macs, ram, flash)
-    return Row(Candidate(ordinal, architecture, 0.0, None, "random"), Evaluation(accuracy, resources, 1.0, 1.0, failure))
+    return Row(Candidate(ordinal, design, "digest", 0.0, None, "random"), Evaluation(accuracy, resources, 1.0, 1.0, failure))
 
 
 def run(path: Path, evaluations: int, *, stop_after: int | None = None, workers: int = 3) -> list[Row]:
@@ -142,19 +147,20 @@ def _count(path: Path) -> int:
 
 def test_first_generation_is_references_then_random_then_children(tmp_path: Path) -> None:
     rows = run(tmp_path / "history", 40)
-    origins = [row.candidate.origin for row in rows]
+    origins = [row.candidate.origin for row in rows if row.candidate.rung == 0]
     references = origins.count("reference")
     assert references >= 2
-    assert origins[: references + 3] == ["reference"] * references + ["random"] * 3
     children = [row.candidate for row in rows if row.candidate.parent is not None]
-    assert len(children) == 40 - references - 3
+    first = [row.candidate for row in rows if row.candidate.rung == 0]
+    assert [candidate.origin for candidate in first[: references + 3]] == ["reference"] * references + ["random"] * 3
+    assert {child.origin for child in children} & {"reference", "random"} == set()
     assert all(child.parent is not None and child.parent <= child.ordinal - PROBLEM.parallel for child in children)
     assert all(0.0 <= row.candidate.sparsity <= PROBLEM.max_sparsity for row in rows)
 
 
 def test_parents_come_from_the_population_and_are_not_failures(tmp_path: Path) -> None:
     rows = run(tmp_path / "history", 60)
-    for candidate in (row.candidate for row in rows if row.candidate.parent is not None):
+    for candidate in (row.candidate for row in rows if row.candidate.rung == 0 and row.candidate.parent is not None):
         assert candidate.parent is not None
         known = candidate.ordinal - PROBLEM.parallel + 1
         assert known - PROBLEM.population <= candidate.parent < known
@@ -165,8 +171,9 @@ def test_no_candidate_is_trained_twice(tmp_path: Path) -> None:
     from microzoo.space.canonical import canonical
 
     rows = run(tmp_path / "history", 60)
-    forms = [canonical(row.candidate.architecture, PROBLEM.input_shape, PROBLEM.classes) for row in rows]
+    forms = [(canonical(row.candidate.architecture, PROBLEM.input_shape, PROBLEM.classes), row.candidate.rung) for row in rows]
     assert len(set(forms)) == len(forms)
+    assert all(form == row.candidate.canonical for (form, _), row in zip(forms, rows, strict=True))
 
 
 def test_a_target_that_nothing_fits_says_so_with_the_smallest_figures_seen() -> None:
@@ -179,14 +186,14 @@ def test_a_target_that_nothing_fits_says_so_with_the_smallest_figures_seen() -> 
 
 def test_scalarisation_by_hand() -> None:
     """error 0.2 / 0.1 = 2, over 0.5 is 4; RAM 30 / 60 = 0.5, over 0.1 is 5; flash 1 / 10, over 1; MACs 5 / 5, over 0.25 is 4."""
-    candidate = row(0, 0.8, ram=30, flash=1, macs=5)
+    candidate = (0.2, 30, 1, 5)
     bounds = Bounds(0.1, Limits(60, 10, 5))
     assert scalarise(candidate, bounds, Weights(0.5, 0.1, 1.0, 0.25)) == pytest.approx(5.0)
     assert scalarise(candidate, bounds, Weights(0.01, 1.0, 1.0, 1.0)) == pytest.approx(200.0)
 
 
 def test_scalarisation_caps_ratios_at_ten() -> None:
-    assert scalarise(row(0, 0.0, ram=1), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
+    assert scalarise((1.0, 1, 1, 1), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
 
 
 def test_weights_are_uniform_and_never_zero() -> None:
@@ -196,23 +203,18 @@ def test_weights_are_uniform_and_never_zero() -> None:
     assert np.abs(drawn.mean(axis=0) - 0.5).max() < 0.02
 
 
-def test_error_bound_is_the_best_error_with_a_floor() -> None:
-    assert error_bound([row(0, 0.7, 1), row(1, 0.9, 1)]) == pytest.approx(0.1)
-    assert error_bound([row(0, 1.0, 1)]) == 0.002
-
-
 def test_front_against_the_definition() -> None:
     rng = np.random.default_rng(1)
     rows = [row(i, float(rng.integers(0, 8)) / 8, *(int(v) for v in rng.integers(1, 6, 3))) for i in range(60)]
     rows.append(row(60, 0.0, 1, failure="diverged"))
-    front = pareto_front(rows)
-    for candidate in rows[:60]:
-        beaten = any(dominates(objectives(other), objectives(candidate)) for other in rows[:60])
+    known = standings(rows, 1, 3)
+    assert [standing.row for standing in known] == rows[:60], "what failed has no standing"
+    front = pareto_front(known)
+    for candidate in known:
+        beaten = any(dominates(other.objectives, candidate.objectives) for other in known)
         assert (candidate in front) == (not beaten)
-    assert rows[60] not in front
-    chosen = finalists(rows, 3)
-    best = sorted((r.evaluation.validation_accuracy for r in front), reverse=True)[:3]
-    assert [r.evaluation.validation_accuracy for r in chosen] == best
+    assert [s.error for s in finalists(known, 3)] == sorted(standing.error for standing in front)[:3]
+    assert pareto_front([]) == []
 
 
 def test_gate_is_inclusive_and_violation_names_the_worst() -> None:
@@ -263,7 +265,7 @@ def test_a_damaged_row_is_named(tmp_path: Path) -> None:
         history.append(row(0, 0.5, 3))
         history.append(row(1, 0.5, 3))
     with sqlite3.connect(tmp_path / "h") as connection:
-        connection.execute("update evaluations set candidate = '{}' where ordinal = 1")
+        connection.execute("update evaluations set design = 'garbage' where ordinal = 1")
     connection.close()
     with History(tmp_path / "h", "a") as history, pytest.raises(HistoryError, match="evaluation 1 cannot be read"):
         history.rows()

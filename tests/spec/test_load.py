@@ -6,6 +6,7 @@ import pytest
 
 from microzoo.errors import SpecError
 from microzoo.spec.load import load_jobs, spec_files
+from microzoo.spec.models import SearchSpec
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +63,25 @@ def test_two_lines_suffice(specs: Path) -> None:
     assert (job.place, job.family.search.strategy) == ("digits/cortex-m4-64k", "microzoo")
 
 
+def test_a_strategy_sets_what_the_spec_leaves_out_and_no_more(specs: Path) -> None:
+    """The paper's numbers: population 100, tournaments of 25, 2,000 evaluations, 100 random parents, ratios capped at 10."""
+    start = 'dataset = "digits"\ntargets = ["cortex-m4-64k"]\n[search]\n'
+    (job,) = load_jobs([family(specs, start + 'strategy = "munas"\npopulation = 50\n')])
+    search = job.family.search
+    assert (search.population, search.tournament, search.evaluations, search.random_parents) == (50, 25, 2000, 100)
+    assert (search.space, search.slack, search.error_bound, search.rungs, search.references) == ("munas", 10.0, 0.1, 1, False)
+    (job,) = load_jobs([family(specs, start + 'strategy = "random"\n')])
+    search = job.family.search
+    assert (search.space, search.slack, search.references, search.rungs) == ("munas", 1.0, False, 1)
+    (job,) = load_jobs([family(specs, start + 'strategy = "microzoo"\n')])
+    assert job.family.search == SearchSpec()
+
+
+def test_each_rung_trains_longer_by_the_same_factor() -> None:
+    search = SearchSpec(epochs=2.0, rungs=3, reduction=4)
+    assert [search.rung_epochs(rung) for rung in range(3)] == [2.0, 8.0, 32.0]
+
+
 def test_every_mistake_is_reported_at_once_with_line_value_and_remedy(specs: Path) -> None:
     path = family(
         specs,
@@ -69,13 +89,16 @@ def test_every_mistake_is_reported_at_once_with_line_value_and_remedy(specs: Pat
         "[prune]\nstart = 0.9\nend = 0.2\n",
     )
     found = problems(path)
-    keys = "strategy, evaluations, population, tournament, references, random_parents, parallel, epochs, samples"
+    keys = (
+        "strategy, space, evaluations, population, tournament, references, random_parents, parallel, slack, error_bound, rungs, "
+        "reduction, epochs, samples"
+    )
     target = 'targets[0]: "cortex-m4-65k": no such target; did you mean "cortex-m4-64k"?'
     assert found == [
         f"{path}:3: foo: no such key; allowed: dataset, targets, seed, search, train, prune, quantise, select, budget",
         f'{path}:6: search.evalutions: no such key; did you mean "evaluations"? allowed: {keys}',
         f"{path}:7: search.epochs: -1 should be greater than 0",
-        f'{path}:8: search.strategy: "microzo" is not allowed; did you mean "microzoo"? allowed: microzoo',
+        f'{path}:8: search.strategy: "microzo" is not allowed; did you mean "microzoo"? allowed: microzoo, munas, random',
         f"{path}:9: prune: start = 0.9 must be less than end = 0.2",
         f'{path}:1: dataset: "digit": no such dataset; did you mean "digits"? {specs}/datasets has: digits',
         f"{path}:2: {target} {specs}/targets has: cortex-m4-64k",

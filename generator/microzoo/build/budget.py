@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import mean
 
-from microzoo.search.history import Row
+from microzoo.search.types import Row
 
 FINAL_SHARE = 0.6
 """At most this share of the whole budget goes to full trainings; they get fewer epochs where they would need more."""
@@ -34,11 +34,14 @@ class Clock:
         """Seconds left, None without a budget."""
         return None if self.seconds is None else max(0.0, self.seconds - self.elapsed)
 
-    def search_is_over(self, rows: Sequence[Row], final_seconds: float) -> bool:
-        """Whether the rest of the budget is needed for full trainings that take `final_seconds`, and for measuring."""
-        if self.seconds is None or not rows or self.left is None:
+    def search_is_over(self, rows: Sequence[Row], final_seconds: Callable[[Sequence[Row]], float]) -> bool:
+        """Whether the rest of the budget is needed for full trainings that take `final_seconds(rows)`, and for measuring.
+
+        `final_seconds` is asked only once the time left is near: with thousands of rows its answer takes a while.
+        """
+        if self.seconds is None or not rows or self.left is None or self.left > self.seconds * (FINAL_SHARE + MEASURE_SHARE):
             return False
-        reserved = min(final_seconds * SLACK, self.seconds * FINAL_SHARE) + self.seconds * MEASURE_SHARE
+        reserved = min(final_seconds(rows) * SLACK, self.seconds * FINAL_SHARE) + self.seconds * MEASURE_SHARE
         return self.left <= reserved
 
     def final_epochs(self, wanted: float, seconds_for_wanted: float) -> float:

@@ -24,11 +24,12 @@ from microzoo.data.load import load
 from microzoo.errors import TargetInfeasibleError
 from microzoo.search.executor import LocalExecutor
 from microzoo.search.gate import Limits
-from microzoo.search.history import History, Row
-from microzoo.search.propose import Problem
+from microzoo.search.history import History
+from microzoo.search.ladder import Standing, standings
+from microzoo.search.problem import Problem
 from microzoo.search.run import search
-from microzoo.search.types import Candidate, Evaluation
-from microzoo.space.sampling import MICROZOO_SPACE
+from microzoo.search.types import Candidate, Evaluation, Row
+from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE
 from microzoo.spec.load import Job
 
 
@@ -48,21 +49,29 @@ def limits_of(job: Job) -> Limits:
 
 def problem_of(job: Job) -> Problem:
     """The search problem of a job."""
-    family = job.family
+    family, search = job.family, job.family.search
+    max_sparsity = family.prune.max_sparsity if family.prune.enabled else 0.0
     return Problem(
         input_shape=job.dataset.input_shape,
         classes=len(job.dataset.classes),
         runtime=job.target.runtime,
         core=job.target.core,
         limits=limits_of(job),
-        rules=MICROZOO_SPACE,
+        rules=MICROZOO_SPACE if search.space == "microzoo" else MUNAS_SPACE,
         seed=family.seed,
-        population=family.search.population,
-        tournament=family.search.tournament,
-        parallel=family.search.parallel,
-        references=family.search.references,
-        random_parents=family.search.random_parents,
-        max_sparsity=family.prune.max_sparsity if family.prune.enabled else 0.0,
+        population=search.population,
+        tournament=search.tournament,
+        parallel=search.parallel,
+        references=search.references,
+        random_parents=search.random_parents,
+        max_sparsity=max_sparsity,
+        initial_sparsity=max_sparsity * (0.5 if search.strategy == "microzoo" else 1.0),
+        slack=search.slack,
+        evolve=search.strategy != "random",
+        unique=search.strategy != "munas",
+        error_bound=search.error_bound,
+        rungs=search.rungs,
+        reduction=search.reduction,
     )
 
 
@@ -127,7 +136,7 @@ class JobBuild:
             self.report.searching(SearchProgress(rows, family.search.evaluations, self.clock.left, rate))
 
         def over(rows: list[Row]) -> bool:
-            return self.clock.seconds is not None and self.clock.search_is_over(rows, self._final_seconds(rows))
+            return self.clock.search_is_over(rows, self._final_seconds)
 
         with History(history_path(self.places.work, self.job, self.identity), self.identity) as history:
             known = history.rows()[: family.search.evaluations]
@@ -153,24 +162,22 @@ class JobBuild:
         assert resources is not None, "it passed the gate"
         return Evaluation(0.0, resources, 0.0, 0.0, "worker died")
 
-    def _chosen(self, rows: Sequence[Row]) -> list[Row]:
-        select = self.job.family.select
-        return pick_finalists(rows, select.finalists, select.winners, limits_of(self.job))
+    def _chosen(self, rows: Sequence[Row]) -> list[Standing]:
+        search, select = self.job.family.search, self.job.family.select
+        searched = standings(rows, search.rungs, search.reduction)
+        return pick_finalists(searched, select.finalists, select.winners, limits_of(self.job))
 
     def _final_seconds(self, rows: Sequence[Row]) -> float:
         train = self.job.family.train
-        return final_seconds(self._chosen(rows), train.seeds, train.epochs, self.workers)
+        chosen = [standing.row for standing in self._chosen(rows)]
+        return final_seconds(chosen, train.seeds, train.epochs, self.workers)
 
     def _finish(self, rows: Sequence[Row]) -> list[Finalist]:
         """Trains the finalists in full, all seeds; what an earlier run finished is read from disk."""
         family = self.job.family
-        chosen = self._chosen(rows)
+        chosen = [standing.row for standing in self._chosen(rows)]
         if not chosen:
-            failures = sorted({row.evaluation.failure or "" for row in rows})
-            raise TargetInfeasibleError(
-                f"{self.job.place}: none of {len(rows)} candidates could be trained ({', '.join(failures)})",
-                "lower train.learning_rate, or look at the data",
-            )
+            raise self._without_finalists(rows)
         estimated = self._final_seconds(rows)
         folder = finals_folder(self.places.work, self.job, self.identity)
         affordable = self.clock.final_epochs(family.train.epochs, estimated)
@@ -187,6 +194,21 @@ class JobBuild:
         estimated *= epochs / family.train.epochs
         results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
+
+    def _without_finalists(self, rows: Sequence[Row]) -> TargetInfeasibleError:
+        failures = sorted({row.evaluation.failure for row in rows if row.evaluation.failure is not None})
+        trained = [row for row in rows if row.evaluation.failure is None]
+        if not trained:
+            return TargetInfeasibleError(
+                f"{self.job.place}: none of {len(rows)} candidates could be trained ({', '.join(failures)})",
+                "lower train.learning_rate, or look at the data",
+            )
+        limits = limits_of(self.job)
+        nearest = min((row.evaluation.resources for row in trained), key=limits.violation)
+        return TargetInfeasibleError(
+            f"{self.job.place}: none of {len(trained)} trained candidates fits; the nearest one needs {limits.describe(nearest)}",
+            'raise search.evaluations, or use search.strategy = "microzoo", whose candidates all fit',
+        )
 
     def _finalists(
         self, chosen: Sequence[Row], tasks: Sequence[FinalTask], results: Mapping[FinalTask, Outcome]

@@ -38,7 +38,7 @@ from microzoo.export.tflite import tflite
 from microzoo.graph.integer import IntegerModel
 from microzoo.measure.entry import Measurement, measure_entry
 from microzoo.quantise.reference import quantise_input
-from microzoo.search.history import Row
+from microzoo.search.types import Row
 from microzoo.spec.load import Job
 
 FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "other"]
@@ -224,6 +224,7 @@ def _search(job: Job, finalist: Finalist, rows: Sequence[Row]) -> SearchRecord:
         SearchPoint(
             ordinal=row.candidate.ordinal,
             origin=row.candidate.origin,
+            rung=row.candidate.rung,
             validation_accuracy=row.evaluation.validation_accuracy,
             activation_bytes=row.evaluation.resources.activation_bytes,
             flash_bytes=row.evaluation.resources.flash_bytes,

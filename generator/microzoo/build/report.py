@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from microzoo.search.history import Row
+from microzoo.search.types import Row
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from microzoo.build.training import Final
 from microzoo.cost.resources import Resources
 from microzoo.search.front import finalists, pareto_front
 from microzoo.search.gate import Limits
-from microzoo.search.history import Row
+from microzoo.search.ladder import Standing
+from microzoo.search.propose import REFERENCE
 from microzoo.search.types import Candidate
 
 SMALL_ERROR_FACTOR = 2.0
@@ -48,26 +49,28 @@ class Finalist:
         return max(self.finals, key=lambda seed: (self.finals[seed].validation_int8, -seed))
 
 
-def pick_finalists(rows: Sequence[Row], count: int, winners: int, limits: Limits) -> list[Row]:
-    """The most accurate of the front, and the best reference design in place of the last one if none is among them.
+def pick_finalists(searched: Sequence[Standing], count: int, winners: int, limits: Limits) -> list[Standing]:
+    """The most accurate of the front of what fits, and the best reference design in place of the last one if none is among them.
 
     A short training flatters what learns fast, and a search that does not beat a hand-made network in full training is not
     worth its electricity; so one of them is always trained in full. Where small winners are wanted too: the smallest that are
     not hopeless.
     """
-    chosen = finalists(rows, count)
-    references = finalists([row for row in rows if row.candidate.origin == "reference"], 1)
-    if count > 1 and references and not any(row.candidate.origin == "reference" for row in chosen):
+    fitting = [standing for standing in searched if limits.fits(standing.row.evaluation.resources)]
+    chosen = finalists(fitting, count)
+    references = finalists([standing for standing in fitting if _is_reference(standing)], 1)
+    if count > 1 and references and not any(_is_reference(standing) for standing in chosen):
         chosen = [*chosen[: count - 1], *references]
     if winners > 1 and chosen:
-        best_error = 1.0 - chosen[0].evaluation.validation_accuracy
-        useful = [
-            row for row in pareto_front(rows) if 1.0 - row.evaluation.validation_accuracy <= SMALL_ERROR_FACTOR * best_error
-        ]
-        useful.sort(key=lambda row: (limits.violation(row.evaluation.resources), row.candidate.ordinal))
+        useful = [standing for standing in pareto_front(fitting) if standing.error <= SMALL_ERROR_FACTOR * chosen[0].error]
+        useful.sort(key=lambda standing: (limits.violation(standing.row.evaluation.resources), standing.row.candidate.ordinal))
         extra = [useful[0], useful[len(useful) // 2]] if useful else []
-        chosen += [row for row in extra[: winners - 1] if row not in chosen]
+        chosen += [standing for standing in extra[: winners - 1] if standing not in chosen]
     return chosen
+
+
+def _is_reference(standing: Standing) -> bool:
+    return standing.row.candidate.origin == REFERENCE
 
 
 def pick_winners(candidates: Sequence[Finalist], winners: int, limits: Limits) -> list[tuple[str, Finalist]]:

@@ -62,23 +62,34 @@ class Trainer:
     device: str
 
     def evaluate(self, candidate: Candidate) -> Evaluation:
-        """A candidate's short training."""
+        """A candidate's training at its rung."""
         search = self.job.family.search
         seed = _seed(self.job.family.seed, 0, candidate.ordinal)
-        trained = self._fit(candidate.architecture, candidate.sparsity, search.epochs, search.samples, seed)
-        _, resources = predict(trained.graph, self.job.target.runtime, self.job.target.core)
-        return Evaluation(trained.validation_accuracy, resources, trained.epochs, trained.seconds, trained.failure)
+        epochs = search.rung_epochs(candidate.rung)
+        trained = self._fit(candidate.architecture, candidate.sparsity, epochs, search.samples, seed)
+        return self._evaluation(trained)
 
     def finish(self, task: FinalTask) -> Final | str:
         """A finalist's full training and its quantisation; a text says why there is none."""
-        seed = _seed(self.job.family.seed, 1 + task.seed, task.ordinal)
-        trained = self._fit(task.architecture, task.sparsity, task.epochs, 1.0, seed)
+        trained = self._fit_in_full(task)
         if trained.failure is not None:
             return f"training {trained.failure}"
         try:
-            return self._quantised(trained, seed)
+            return self._quantised(trained, _seed(self.job.family.seed, 1 + task.seed, task.ordinal))
         except QuantisationError as error:
             return str(error)
+
+    def evaluate_in_full(self, task: FinalTask) -> Evaluation:
+        """A full training without quantisation: what the ranks of short ones are compared with."""
+        return self._evaluation(self._fit_in_full(task))
+
+    def _fit_in_full(self, task: FinalTask) -> Trained:
+        seed = _seed(self.job.family.seed, 1 + task.seed, task.ordinal)
+        return self._fit(task.architecture, task.sparsity, task.epochs, 1.0, seed)
+
+    def _evaluation(self, trained: Trained) -> Evaluation:
+        _, resources = predict(trained.graph, self.job.target.runtime, self.job.target.core)
+        return Evaluation(trained.validation_accuracy, resources, trained.epochs, trained.seconds, trained.failure)
 
     def _fit(self, architecture: Architecture, sparsity: float, epochs: float, samples: float, seed: int) -> Trained:
         from microzoo.prune.schedule import PruningPlan

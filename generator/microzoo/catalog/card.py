@@ -168,6 +168,8 @@ class SearchPoint(Model):
 
     ordinal: int
     origin: str
+    rung: int = 0
+    """Of the fidelity schedule: 0 is the shortest training. Accuracies of different rungs cannot be compared."""
     validation_accuracy: float
     activation_bytes: int
     flash_bytes: int

@@ -1,23 +1,26 @@
-"""Which of two evaluations is better: µNAS' randomised scalarisation, inside the feasible set.
+"""Which of two candidates is better: µNAS' randomised scalarisation.
 
 Source: Liberis, Dudziak, Lane 2021, section 3.3, after Paria et al. 2018 ("random scalarisations"): a tournament draws weights
-lambda_i ~ U(0, 1) and minimises max_i (objective_i / bound_i) / lambda_i. Here every candidate fits its target, so the bounds of
-the resources are the limits themselves, and the bound of the error is the best error seen so far: error outweighs the rest
-unless the draw says otherwise.
+lambda_i ~ U(0, 1) and minimises max_i (objective_i / bound_i) / lambda_i.
+
+The bounds of the resources are the target's limits. Under the strategy `munas` they are soft and the error has a bound of its
+own, as in the paper. Under `microzoo` every candidate fits, and the bound of the error is the best error in the population: among
+networks that all fit, error outweighs the rest unless the draw says otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from microzoo.search.gate import Limits
-from microzoo.search.history import Row
 
 RATIO_CAP = 10.0
 MIN_ERROR = 0.002
+
+Objectives = tuple[float, int, int, int]
+"""Error, RAM in bytes, flash in bytes, MACs: all to be small."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,13 @@ def draw_weights(rng: np.random.Generator) -> Weights:
     return Weights(*(float(value) for value in drawn))
 
 
-def error_bound(rows: Sequence[Row]) -> float:
-    """The best validation error of `rows`, at least MIN_ERROR."""
-    return max(MIN_ERROR, min(1.0 - row.evaluation.validation_accuracy for row in rows))
-
-
-def scalarise(row: Row, bounds: Bounds, weights: Weights) -> float:
+def scalarise(objectives: Objectives, bounds: Bounds, weights: Weights) -> float:
     """max_i min(objective_i / bound_i, RATIO_CAP) / lambda_i; less is better."""
-    resources = row.evaluation.resources
+    error, ram, flash, macs = objectives
     ratios = (
-        ((1.0 - row.evaluation.validation_accuracy) / bounds.error, weights.error),
-        (resources.ram_bytes / bounds.limits.ram_bytes, weights.ram),
-        (resources.flash_bytes / bounds.limits.flash_bytes, weights.flash),
-        (resources.macs / bounds.limits.macs, weights.macs),
+        (error / bounds.error, weights.error),
+        (ram / bounds.limits.ram_bytes, weights.ram),
+        (flash / bounds.limits.flash_bytes, weights.flash),
+        (macs / bounds.limits.macs, weights.macs),
     )
     return max(min(ratio, RATIO_CAP) / weight for ratio, weight in ratios)

@@ -1,16 +1,12 @@
-"""The Pareto front of a history, and which candidates of it are worth a full training."""
+"""The Pareto front of a search, and which candidates of it are worth a full training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microzoo.search.history import Row
+import numpy as np
 
-
-def objectives(row: Row) -> tuple[float, int, int, int]:
-    """Error, RAM, flash, MACs: all to be small."""
-    resources = row.evaluation.resources
-    return 1.0 - row.evaluation.validation_accuracy, resources.ram_bytes, resources.flash_bytes, resources.macs
+from microzoo.search.ladder import Standing
 
 
 def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
@@ -18,18 +14,25 @@ def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
-def pareto_front(rows: Sequence[Row]) -> list[Row]:
-    """The rows that no other row dominates, failures left out, by ordinal."""
-    alive = [(objectives(row), row.candidate.ordinal, row) for row in rows if row.evaluation.failure is None]
-    front: list[tuple[tuple[float, ...], int, Row]] = []
-    # Whatever dominates a row comes before it in this order, so comparing with the front so far is enough.
-    for found in sorted(alive, key=lambda item: item[:2]):
-        if not any(dominates(other[0], found[0]) for other in front):
-            front.append(found)
-    return [row for _, _, row in sorted(front, key=lambda item: item[1])]
+def pareto_front(standings: Sequence[Standing]) -> list[Standing]:
+    """Those that no other one dominates, in the order given. Equal ones all stay."""
+    if not standings:
+        return []
+    points = np.array([standing.objectives for standing in standings], np.float64)
+    # Whatever dominates a point comes before it in this order, so comparing with the front so far is enough.
+    order = np.lexsort(points.T[::-1])
+    front = np.empty_like(points)
+    members: list[int] = []
+    for index in order:
+        point = points[index]
+        found = front[: len(members)]
+        if not ((found <= point).all(axis=1) & (found < point).any(axis=1)).any():
+            front[len(members)] = point
+            members.append(int(index))
+    return [standings[index] for index in sorted(members)]
 
 
-def finalists(rows: Sequence[Row], count: int) -> list[Row]:
+def finalists(standings: Sequence[Standing], count: int) -> list[Standing]:
     """The `count` most accurate of the front, best first; equal accuracy: the smaller RAM, then the earlier one."""
-    front = pareto_front(rows)
-    return sorted(front, key=lambda row: (objectives(row)[:2], row.candidate.ordinal))[:count]
+    front = pareto_front(standings)
+    return sorted(front, key=lambda standing: (standing.objectives[:2], standing.row.candidate.ordinal))[:count]

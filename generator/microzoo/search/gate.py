@@ -1,4 +1,4 @@
-"""The hard gate: what does not fit the target is never trained."""
+"""The gate: what does not fit the target is never trained."""
 
 from __future__ import annotations
 

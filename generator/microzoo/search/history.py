@@ -1,7 +1,7 @@
 """The history of one search: SQLite in WAL mode, one row an evaluation, committed before the next one starts.
 
 A search is a pure function of its identity and the rows before: nothing else needs to be stored for an exact resume. Wall time
-is kept in a column of its own and is no part of `digest`.
+is no part of `digest`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,33 +19,43 @@ from urllib.parse import quote
 
 from microzoo.cost.resources import Resources
 from microzoo.errors import HistoryError
-from microzoo.search.types import Candidate, Evaluation
-from microzoo.space.architecture import Architecture
+from microzoo.search.types import Candidate, Evaluation, Row
 
-FORMAT = "1"
-_SCHEMA = """
+FORMAT = "2"
+_RESOURCES = tuple(field.name for field in fields(Resources))
+_CANDIDATE = ("ordinal", "design", "canonical", "sparsity", "parent", "origin", "rung", "promoted_from")
+_EVALUATION = ("validation_accuracy", *_RESOURCES, "epochs", "failure", "seconds")
+_COLUMNS = _CANDIDATE + _EVALUATION
+_SCHEMA = f"""
 create table if not exists meta (key text primary key, value text not null) without rowid;
 create table if not exists evaluations (
-    ordinal integer primary key, candidate text not null, evaluation text not null, seconds real not null
-);
+    ordinal integer primary key,
+    design text not null,
+    canonical text not null,
+    sparsity real not null,
+    parent integer,
+    origin text not null,
+    rung integer not null,
+    promoted_from integer,
+    validation_accuracy real not null,
+    {", ".join(f"{name} integer not null" for name in _RESOURCES)},
+    epochs real not null,
+    failure text,
+    seconds real not null
+) strict;
 """
-
-
-@dataclass(frozen=True)
-class Row:
-    """One finished evaluation."""
-
-    candidate: Candidate
-    evaluation: Evaluation
 
 
 class History:
     """Owns the database file. Use as a context manager; rows come and go in the order of their ordinals, without gaps."""
 
-    def __init__(self, path: Path, identity: str) -> None:
-        """path: created where missing; identity: what decides the search, checked against what the file was made for."""
+    def __init__(self, path: Path, identity: str, *, about: str = "") -> None:
+        """path: created where missing. identity: what decides the search, checked against what the file was made for.
+
+        about: words for people and for `zoo search show`; kept as they were when the file was made.
+        """
         self.path = path
-        with self._explained():
+        with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("pragma journal_mode = wal")
@@ -53,6 +63,7 @@ class History:
             self._connection.executescript(_SCHEMA)
             self._check_meta("format", FORMAT)
             self._check_meta("identity", identity)
+            self._connection.execute("insert or ignore into meta values ('about', ?)", (about,))
 
     def __enter__(self) -> Self:
         return self
@@ -62,39 +73,31 @@ class History:
 
     def rows(self) -> list[Row]:
         """All evaluations by ordinal. Raises HistoryError where a row is missing or unreadable."""
-        with self._explained():
-            found = self._connection.execute(
-                "select ordinal, candidate, evaluation, seconds from evaluations order by ordinal"
-            ).fetchall()
-        rows = []
-        for expected, (ordinal, candidate, evaluation, seconds) in enumerate(found):
-            if ordinal != expected:
-                raise HistoryError(f"{self.path}: evaluation {expected} is missing", "delete the file to begin the search anew")
-            try:
-                rows.append(Row(_candidate(ordinal, candidate), _evaluation(evaluation, seconds)))
-            except (KeyError, TypeError, ValueError) as error:
-                raise HistoryError(
-                    f"{self.path}: evaluation {ordinal} cannot be read ({error})", "delete the file to begin anew"
-                ) from error
-        return rows
+        with _explained(self.path):
+            return _rows(self._connection, self.path)
 
     def append(self, row: Row) -> None:
         """Commits one evaluation. Its ordinal must be the next one."""
-        candidate, evaluation = asdict(row.candidate), asdict(row.evaluation)
-        ordinal, seconds = candidate.pop("ordinal"), evaluation.pop("seconds")
-        candidate["architecture"] = row.candidate.architecture.to_json()
-        with self._explained():
-            count = self._connection.execute("select count(*) from evaluations").fetchone()[0]
-            assert ordinal == count, (ordinal, count)
-            self._connection.execute(
-                "insert into evaluations values (?, ?, ?, ?)", (ordinal, _text(candidate), _text(evaluation), seconds)
-            )
+        candidate, evaluation = row.candidate, row.evaluation
+        values = (
+            *(getattr(candidate, name) for name in _CANDIDATE),
+            evaluation.validation_accuracy,
+            *astuple(evaluation.resources),
+            evaluation.epochs,
+            evaluation.failure,
+            evaluation.seconds,
+        )
+        with _explained(self.path):
+            count = self._connection.execute("select coalesce(max(ordinal) + 1, 0) from evaluations").fetchone()[0]
+            assert candidate.ordinal == count, (candidate.ordinal, count)
+            marks = ", ".join("?" * len(_COLUMNS))
+            self._connection.execute(f"insert into evaluations ({', '.join(_COLUMNS)}) values ({marks})", values)  # noqa: S608
 
     def digest(self) -> str:
         """SHA-256 over everything but wall time: equal histories have equal digests."""
-        with self._explained():
-            rows = self._connection.execute("select ordinal, candidate, evaluation from evaluations order by ordinal").fetchall()
-        return hashlib.sha256(_text(rows).encode()).hexdigest()
+        with _explained(self.path):
+            rows = self._connection.execute(f"select {', '.join(_COLUMNS[:-1])} from evaluations order by ordinal")  # noqa: S608
+            return hashlib.sha256(json.dumps(rows.fetchall(), separators=(",", ":")).encode()).hexdigest()
 
     def _check_meta(self, key: str, value: str) -> None:
         self._connection.execute("insert or ignore into meta values (?, ?)", (key, value))
@@ -104,21 +107,23 @@ class History:
                 f"{self.path}: was made with {key} = {found}, now it is {value}", "delete the file, or use another --work"
             )
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """SQLite's and the file system's errors as ours."""
+
+def read_history(path: Path) -> tuple[str, list[Row]]:
+    """What a history says about itself, and its rows; opened for reading only, so that a running search is not disturbed.
+
+    Raises HistoryError where there is none, or another format.
+    """
+    if not path.is_file():
+        raise HistoryError(f"{path}: no such history", "build first, or give the --work of the build")
+    with _explained(path):
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise HistoryError(
-                f"{self.path}: cannot be used: {error}", "check that the folder is writable and the disk has room"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise HistoryError(
-                f"{self.path}: is damaged: {error}", "delete it to begin this search anew; entries are not affected"
-            ) from error
-        except OSError as error:
-            raise HistoryError(f"{error.filename}: cannot be used: {error.strerror}", "use another --work") from error
+            meta = dict(connection.execute("select key, value from meta").fetchall())
+            if meta.get("format") != FORMAT:
+                raise HistoryError(f"{path}: format {meta.get('format')}, this version reads {FORMAT}", "build again")
+            return meta.get("about", ""), _rows(connection, path)
+        finally:
+            connection.close()
 
 
 def count_evaluations(path: Path) -> int:
@@ -137,17 +142,36 @@ def count_evaluations(path: Path) -> int:
         connection.close()
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _rows(connection: sqlite3.Connection, path: Path) -> list[Row]:
+    found = connection.execute(f"select {', '.join(_COLUMNS)} from evaluations order by ordinal").fetchall()  # noqa: S608
+    rows = []
+    for expected, values in enumerate(found):
+        if values[0] != expected:
+            raise HistoryError(f"{path}: evaluation {expected} is missing", "delete the file to begin the search anew")
+        rows.append(_row(path, values))
+    return rows
 
 
-def _candidate(ordinal: int, text: str) -> Candidate:
-    raw = json.loads(text)
-    raw["architecture"] = Architecture.from_json(raw["architecture"])
-    return Candidate(ordinal=ordinal, **raw)
+def _row(path: Path, values: tuple[Any, ...]) -> Row:
+    candidate = Candidate(*values[: len(_CANDIDATE)])
+    accuracy, *resources, epochs, failure, seconds = values[len(_CANDIDATE) :]
+    if not (0.0 <= accuracy <= 1.0 and candidate.design.startswith("{")):
+        raise HistoryError(f"{path}: evaluation {candidate.ordinal} cannot be read", "delete the file to begin the search anew")
+    return Row(candidate, Evaluation(accuracy, Resources(*resources), epochs, seconds, failure))
 
 
-def _evaluation(text: str, seconds: float) -> Evaluation:
-    raw = json.loads(text)
-    raw["resources"] = Resources(**raw["resources"])
-    return Evaluation(seconds=seconds, **raw)
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's and the file system's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise HistoryError(
+            f"{path}: cannot be used: {error}", "check that the folder is writable and the disk has room"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise HistoryError(
+            f"{path}: is damaged: {error}", "delete it to begin this search anew; entries are not affected"
+        ) from error
+    except OSError as error:
+        raise HistoryError(f"{error.filename}: cannot be used: {error.strerror}", "use another --work") from error

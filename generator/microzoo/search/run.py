@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from microzoo.search.executor import Executor
-from microzoo.search.history import History, Row
-from microzoo.search.propose import Problem, Proposer
-from microzoo.search.types import Candidate, Evaluation
+from microzoo.search.history import History
+from microzoo.search.problem import Problem
+from microzoo.search.propose import Proposer
+from microzoo.search.types import Candidate, Evaluation, Row
 
 OnRow = Callable[[list[Row]], None]
 ShouldStop = Callable[[list[Row]], bool]

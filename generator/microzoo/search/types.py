@@ -1,8 +1,9 @@
-"""What the search passes around: Candidate in, Evaluation out."""
+"""What the search passes around: Candidate in, Evaluation out; a Row is both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from microzoo.cost.resources import Resources
 from microzoo.space.architecture import Architecture
@@ -10,19 +11,30 @@ from microzoo.space.architecture import Architecture
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to train: architecture + pruning level.
+    """Something to train: architecture + pruning level, at one rung of the fidelity schedule.
 
     ordinal: 0, 1, 2, ... in the order of submission; the seed of its training derives from it.
+    design: the architecture as its canonical JSON, so that a long history opens without reading every one.
+    canonical: digest of the network that the architecture means for this input, see `space.canonical`.
     sparsity: share of prunable channels to remove during training, in [0, 1).
-    parent: ordinal of the candidate that it was mutated from, None in the first generation.
+    parent: ordinal of the evaluation that it was mutated from, None in the first generation.
     origin: "reference", "random" or the name of the morphism.
+    rung: 0 for the shortest training. promoted_from: ordinal of its evaluation at the rung below, None at rung 0.
     """
 
     ordinal: int
-    architecture: Architecture
+    design: str
+    canonical: str
     sparsity: float
     parent: int | None
     origin: str
+    rung: int = 0
+    promoted_from: int | None = None
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The genotype. Raises KeyError, TypeError or ValueError where `design` is damaged."""
+        return Architecture.from_json(self.design)
 
 
 @dataclass(frozen=True)
@@ -40,3 +52,16 @@ class Evaluation:
     epochs: float
     seconds: float
     failure: str | None = None
+
+    @property
+    def error(self) -> float:
+        """1 - validation accuracy."""
+        return 1.0 - self.validation_accuracy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished evaluation."""
+
+    candidate: Candidate
+    evaluation: Evaluation

@@ -207,13 +207,38 @@ class DatasetSpec(Model):
     """What to cite."""
 
 
+STRATEGIES: dict[str, dict[str, bool | int | float | str]] = {
+    "microzoo": {},
+    "munas": {
+        "space": "munas",
+        "evaluations": 2000,
+        "population": 100,
+        "tournament": 25,
+        "references": False,
+        "random_parents": 100,
+        "slack": 10.0,
+        "error_bound": 0.1,
+        "rungs": 1,
+        "epochs": 20.0,
+    },
+    "random": {"space": "munas", "references": False, "rungs": 1, "epochs": 20.0},
+}
+"""What a strategy sets where the spec says nothing; the defaults of SearchSpec are those of `microzoo`."""
+
+
 class SearchSpec(Model):
     """Constrained aging evolution."""
 
-    strategy: Literal["microzoo"] = "microzoo"
-    """Search strategy."""
+    strategy: Literal["microzoo", "munas", "random"] = "microzoo"
+    """microzoo: ours. munas: as published (Liberis, Dudziak, Lane 2021), with its space, soft limits, 100 random parents,
+    tournaments of 25, 2,000 evaluations, and one full-length training a candidate. random: no evolution, random architectures
+    that fit, in µNAS' space. The last two are baselines. With prune.enabled = false they run without pruning. Other keys override
+    what the strategy sets."""
+    space: Literal["microzoo", "munas"] = "microzoo"
+    """microzoo: µNAS' space and same padding, an average over the whole map, shortcuts, no dense layer needed. munas: as
+    published."""
     evaluations: Count = 200
-    """Candidates trained in all, unless the time budget ends first."""
+    """Trainings in all, unless the time budget ends first."""
     population: Count = 30
     """How many of the newest evaluated candidates may become parents; the oldest leaves."""
     tournament: Count = 8
@@ -224,10 +249,31 @@ class SearchSpec(Model):
     """Random candidates in the first generation."""
     parallel: Count = 4
     """Candidates in flight at once. Part of the search's identity: another number is another history."""
+    slack: Annotated[float, Field(ge=1.0)] = 1.0
+    """Candidates that need more than this many times a limit are not trained. 1: whatever does not fit. munas sets 10, where the
+    ratios of its tournaments are capped, so that what fits hardly at all is not told apart."""
+    error_bound: Share | None = None
+    """Error that counts as 1 in a tournament, as a limit does for a resource. Not given: the best error in the population. munas
+    sets 0.1."""
+    rungs: Annotated[int, Field(ge=1, le=8)] = 2
+    """Lengths of training. Every candidate starts at the shortest; of what finished at one, 1 / reduction goes on to the next."""
+    reduction: Annotated[int, Field(ge=2)] = 3
+    """Factor between the epochs of two rungs."""
     epochs: Positive = 2.0
-    """Epochs of a candidate's training."""
+    """Epochs of a candidate's first training: the lowest rung."""
     samples: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the training split that candidates are trained on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_strategy(cls, given: object) -> object:
+        if not isinstance(given, dict) or not isinstance(given.get("strategy"), str):
+            return given
+        return STRATEGIES.get(given["strategy"], {}) | given
+
+    def rung_epochs(self, rung: int) -> float:
+        """Epochs of a training at `rung`."""
+        return self.epochs * float(self.reduction**rung)
 
 
 class TrainSpec(Model):
@@ -243,8 +289,8 @@ class TrainSpec(Model):
     """L2 penalty."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Label smoothing."""
-    seeds: Count = 2
-    """Full trainings of each finalist; the headline gives mean and standard deviation over them."""
+    seeds: Count = 5
+    """Full trainings of each finalist; finalists are ranked by their mean, which the card gives with its standard deviation."""
 
 
 class PruneSpec(Model):
