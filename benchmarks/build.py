@@ -82,9 +82,8 @@ def trainings(work: Path) -> tuple[float, float, int]:
     rows: list[tuple[float, float]] = []
     for path in work.glob("*/*/*/history.sqlite"):
         with sqlite3.connect(path) as connection:
-            found = connection.execute("select evaluation, seconds from evaluations").fetchall()
+            rows += connection.execute("select seconds, epochs from evaluations").fetchall()
         connection.close()
-        rows += [(spent, json.loads(evaluation)["epochs"]) for evaluation, spent in found]
     return sum(row[0] for row in rows), sum(row[1] for row in rows), len(rows)
 
 

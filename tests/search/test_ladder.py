@@ -55,7 +55,7 @@ def test_whoever_is_promoted_lies_in_the_best_third_under_its_draw() -> None:
         seed = int(rng.integers(1 << 30))
         chosen = ladder.choose(0, BOUNDS, np.random.default_rng(seed)).candidate.ordinal
         weights = draw_weights(np.random.default_rng(seed))
-        values = [scalarise(known.objectives, BOUNDS, weights) for known in ladder.standings(rows[: index + 1])]
+        values = scalarise(np.array([known.objectives for known in ladder.standings(rows[: index + 1])]), BOUNDS, weights)
         assert chosen not in taken
         assert sum(value < values[chosen] for value in values) < (index + 1) // 3
         taken.add(chosen)

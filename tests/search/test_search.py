@@ -186,14 +186,14 @@ def test_a_target_that_nothing_fits_says_so_with_the_smallest_figures_seen() -> 
 
 def test_scalarisation_by_hand() -> None:
     """error 0.2 / 0.1 = 2, over 0.5 is 4; RAM 30 / 60 = 0.5, over 0.1 is 5; flash 1 / 10, over 1; MACs 5 / 5, over 0.25 is 4."""
-    candidate = (0.2, 30, 1, 5)
+    candidate = np.array([(0.2, 30, 1, 5)])
     bounds = Bounds(0.1, Limits(60, 10, 5))
     assert scalarise(candidate, bounds, Weights(0.5, 0.1, 1.0, 0.25)) == pytest.approx(5.0)
     assert scalarise(candidate, bounds, Weights(0.01, 1.0, 1.0, 1.0)) == pytest.approx(200.0)
 
 
 def test_scalarisation_caps_ratios_at_ten() -> None:
-    assert scalarise((1.0, 1, 1, 1), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
+    assert scalarise(np.array([(1.0, 1, 1, 1)]), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
 
 
 def test_weights_are_uniform_and_never_zero() -> None:

@@ -113,12 +113,9 @@ def test_a_tournament_by_hand_picks_the_least_worst_ratio() -> None:
     child = proposer.propose(rows)
     assert child is not None
     weights = draw_weights(np.random.default_rng([problem.seed, 3]))
-    values = []
-    for row in rows:
-        need = row.evaluation.resources
-        objectives = (row.evaluation.error, need.ram_bytes, need.flash_bytes, need.macs)
-        values.append(scalarise(objectives, Bounds(0.1, problem.limits), weights))
-    assert child.parent == int(np.argmin(values))
+    needs = [(row.evaluation.error, row.evaluation.resources) for row in rows]
+    objectives = np.array([(error, need.ram_bytes, need.flash_bytes, need.macs) for error, need in needs])
+    assert child.parent == int(np.argmin(scalarise(objectives, Bounds(0.1, problem.limits), weights)))
 
 
 def test_random_never_has_parents_and_always_fits(tmp_path: Path) -> None:

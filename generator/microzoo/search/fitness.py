@@ -11,10 +11,14 @@ networks that all fit, error outweighs the rest unless the draw says otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microzoo.search.gate import Limits
+
+Float64 = NDArray[np.float64]
 
 RATIO_CAP = 10.0
 MIN_ERROR = 0.002
@@ -48,13 +52,13 @@ def draw_weights(rng: np.random.Generator) -> Weights:
     return Weights(*(float(value) for value in drawn))
 
 
-def scalarise(objectives: Objectives, bounds: Bounds, weights: Weights) -> float:
-    """max_i min(objective_i / bound_i, RATIO_CAP) / lambda_i; less is better."""
-    error, ram, flash, macs = objectives
-    ratios = (
-        (error / bounds.error, weights.error),
-        (ram / bounds.limits.ram_bytes, weights.ram),
-        (flash / bounds.limits.flash_bytes, weights.flash),
-        (macs / bounds.limits.macs, weights.macs),
-    )
-    return max(min(ratio, RATIO_CAP) / weight for ratio, weight in ratios)
+def scalarise(objectives: Float64, bounds: Bounds, weights: Weights) -> Float64:
+    """max_i min(objective_i / bound_i, RATIO_CAP) / lambda_i; less is better.
+
+    objectives: (N, 4), a row of `Objectives` each; gives (N,).
+    """
+    limits = bounds.limits
+    divisors = np.array([bounds.error, limits.ram_bytes, limits.flash_bytes, limits.macs], np.float64)
+    lambdas = np.array([weights.error, weights.ram, weights.flash, weights.macs], np.float64)
+    ratios = np.minimum(objectives / divisors, RATIO_CAP) / lambdas
+    return cast(Float64, ratios.max(axis=1))

@@ -49,6 +49,7 @@ class Ladder:
         self._finished: list[list[Row]] = [[] for _ in range(rungs)]
         self._promoted: list[set[int]] = [set() for _ in range(rungs)]
         self._ratios: list[list[float]] = [[] for _ in range(rungs)]
+        self._ratio: list[float | None] = [None] * rungs
         self._first: dict[int, int] = {}
         self._highest: dict[int, Row] = {}
         self._rows: dict[int, Row] = {}
@@ -65,6 +66,7 @@ class Ladder:
         self._highest[first] = row
         if below is not None and (before := self._rows[below].evaluation.error) > 0:
             self._ratios[candidate.rung - 1].append(evaluation.error / before)
+            self._ratio[candidate.rung - 1] = None
 
     def promote(self, ordinal: int, rung: int) -> None:
         """Takes note that evaluation `ordinal`, at `rung`, goes one rung up: perhaps before its own row was added."""
@@ -79,9 +81,10 @@ class Ladder:
 
     def choose(self, rung: int, bounds: Bounds, rng: np.random.Generator) -> Row:
         """The best of `rung` that has not risen yet, by a fresh scalarisation; equal ones: the earlier."""
-        weights = draw_weights(rng)
-        waiting = [row for row in self._finished[rung] if row.candidate.ordinal not in self._promoted[rung]]
-        return min(waiting, key=lambda row: (scalarise(self._standing(row).objectives, bounds, weights), row.candidate.ordinal))
+        weights, risen = draw_weights(rng), self._promoted[rung]
+        waiting = [row for row in self._finished[rung] if row.candidate.ordinal not in risen]
+        objectives = np.array([self._standing(row).objectives for row in waiting])
+        return waiting[int(np.argmin(scalarise(objectives, bounds, weights)))]
 
     def standings(self, rows: Iterable[Row]) -> list[Standing]:
         """Each candidate that `rows` hold, once, in the order of its first appearance there; what only failed is left out."""
@@ -96,8 +99,11 @@ class Ladder:
 
     def ratio(self, rung: int) -> float:
         """Median of (error at the next rung) / (error at `rung`) over the promoted, at most 1; 1 while there are too few."""
-        pairs = self._ratios[rung]
-        return min(1.0, median(pairs)) if len(pairs) >= MIN_PAIRS else 1.0
+        found = self._ratio[rung]
+        if found is None:
+            pairs = self._ratios[rung]
+            found = self._ratio[rung] = min(1.0, median(pairs)) if len(pairs) >= MIN_PAIRS else 1.0
+        return found
 
 
 def standings(rows: Sequence[Row], rungs: int, reduction: int) -> list[Standing]:

@@ -119,9 +119,9 @@ class Proposer:
         for _ in range(MAX_TOURNAMENTS):
             weights = draw_weights(rng)
             size = min(self.problem.tournament, len(parents))
-            drawn = [parents[int(index)] for index in rng.choice(len(parents), size, replace=False)]
-            winner = min(drawn, key=lambda s: (scalarise(s.objectives, bounds, weights), s.row.candidate.ordinal))
-            parent = winner.row.candidate
+            drawn = [parents[index] for index in sorted(rng.choice(len(parents), size, replace=False).tolist())]
+            fitness = scalarise(np.array([standing.objectives for standing in drawn]), bounds, weights)
+            parent = drawn[int(np.argmin(fitness))].row.candidate
             for _ in range(MAX_CHILDREN):
                 name, child = morph(rng, parent.architecture, self.problem.rules)
                 digest = self._admitted(child)
