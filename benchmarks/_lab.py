@@ -53,9 +53,9 @@ class Lab:
         dataset = load_folder(ROOT / "specs" / "datasets", DatasetSpec)[self.dataset]
         return Job("benchmark", family, self.dataset, dataset, "benchmark", self.target)
 
-    def trainer(self, job: Job) -> Trainer:
-        """Trains candidates of `job` on the subset, on the CPU."""
-        return Trainer(job, self.folder / "arrays", "cpu")
+    def trainer(self, job: Job, kept: Path | None = None) -> Trainer:
+        """Trains candidates of `job` on the subset, on the CPU. kept: where weights lie for children, where the job inherits."""
+        return Trainer(job, self.folder / "arrays", "cpu", kept if job.family.search.inherit else None)
 
     def search(self, name: str, job: Job, *, epochs: float, on_row: Callable[[list[Row]], None]) -> list[Row]:
         """Rows of a search that ends once its trainings took `epochs` passes over the subset."""
@@ -77,7 +77,7 @@ class Lab:
                 return rows
             executor: LocalExecutor[Candidate, Evaluation]
             workers = worker_count(problem.parallel, "cpu")
-            with LocalExecutor(self.trainer(job).evaluate, workers, on_death=died) as executor:
+            with LocalExecutor(self.trainer(job, path.with_suffix("")).evaluate, workers, on_death=died) as executor:
                 return search(problem, history, executor, evaluations=10**6, on_row=on_row, should_stop=spent)
 
     def validation_float(self, job: Job, tasks: Sequence[FinalTask]) -> dict[FinalTask, float]:

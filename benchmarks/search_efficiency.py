@@ -42,6 +42,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "munas": {"search": {"strategy": "munas", **SMALL}},
     "munas, no pruning": {"search": {"strategy": "munas", **SMALL}, "prune": {"enabled": False}},
     "microzoo": {"search": {"strategy": "microzoo", "rungs": 2, "reduction": 3, "epochs": FULL / 3}},
+    "microzoo, inheriting": {"search": {"strategy": "microzoo", "rungs": 2, "reduction": 3, "epochs": FULL / 3, "inherit": True}},
 }
 FILE = RESULTS / "search_efficiency.json"
 

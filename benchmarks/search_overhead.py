@@ -2,10 +2,10 @@
 
     python benchmarks/search_overhead.py [--rows 10000] [--samples 200]
 
-A history of 10,000 evaluations is made from real proposals' figures without training (accuracies are drawn). Then: how long it takes
-to open and read it, how long one turn of the search's loop takes beside a history that long (propose, commit, progress), and
-what share of a build that is. Peers in the same run: the same rows as one pickle, and the shortest training that a spec of ours
-asks for (a digits candidate at its lowest rung).
+A history of 10,000 evaluations is made of real proposals without training (accuracies are drawn). Then: how long it takes to open
+and read it, how long a turn of the search's loop takes beside a history that long (propose, commit), and what share of a
+build that is. Peers in the same run: the same rows as one pickle, and the shortest training that a spec of ours asks for (a
+digits candidate at its lowest rung).
 """
 
 from __future__ import annotations
@@ -141,9 +141,8 @@ def turns(path: Path, problem: Problem, rows: list[Row], count: int) -> float:
             known.append(Row(candidate, found.evaluation))
     propose, commit = np.array(taken).mean(axis=0)
     print(f"go on after {len(rows):,} evaluations    {replayed * 1e3:8.1f} ms")
-    print(
-        f"a turn beside {len(rows):,}              {1e3 * (propose + commit):8.1f} ms: propose {1e3 * propose:.1f}, commit {1e3 * commit:.1f}"
-    )
+    each = f"propose {1e3 * propose:.1f}, commit {1e3 * commit:.1f}"
+    print(f"a turn beside {len(rows):,}              {1e3 * (propose + commit):8.1f} ms: {each}")
     return float(propose + commit)
 
 

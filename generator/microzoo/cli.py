@@ -23,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help starts in half the time
 )
 
+search = typer.Typer(help="Look at searches, running or not.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(search, name="search")
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
@@ -210,6 +213,41 @@ def doctor(as_json: JsonOption = False) -> None:
         _print_json(rows)
     else:
         print_table("this machine", rows)
+
+
+@search.command("show")
+def search_show(
+    specs: Annotated[list[Path] | None, typer.Argument(help="Spec files, or folders of them. Default: specs/")] = None,
+    work: Annotated[Path, typer.Option(help="As given to the build.")] = Path("build/work"),
+    seed: Annotated[int | None, typer.Option(min=0, help="As given to the build, in place of the specs' own.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a picture for a browser. Several jobs: a file each, for FILE.svg FILE-dataset-target.svg.",
+        ),
+    ] = None,
+    all_members: Annotated[bool, typer.Option("--all", help="List every member of the front, not only the 20 best.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead, every training included.")] = False,
+) -> None:
+    """Show where the searches of the specs stand: progress, Pareto front, and how accuracy grew.
+
+    Histories are only read: a search that is running goes on undisturbed. Exit 1 if a history is damaged.
+    """
+    from microzoo.build import show
+    from microzoo.tables import print_search
+
+    states = show.survey(specs or [Path("specs")], work, seed=seed)
+    if as_json:
+        _print_json(show.as_json(states))
+    else:
+        for state in states:
+            print_search(state, all_members=all_members)
+    if svg is not None:
+        for file in show.draw(states, svg):
+            typer.echo(f"picture: {file}", err=as_json)
+    if any(state.damaged for state in states):
+        raise typer.Exit(1)
 
 
 def _print_plan(plans: list[tuple[Any, int]], *, as_json: bool) -> None:

@@ -1,15 +1,18 @@
 """The predicted figures of a network that is published with its figures, and of what surrounds the network."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
 from microzoo.cost.flash import weight_bytes
 from microzoo.cost.memory import best_order, peak_bytes
-from microzoo.cost.predict import predict
-from microzoo.graph.ops import Conv
+from microzoo.cost.predict import floor, predict, predict_within
+from microzoo.cost.resources import Resources
+from microzoo.graph.ops import Add, Conv
 from microzoo.space.lowering import lower
 from microzoo.space.reference import plain
-from microzoo.space.sampling import MICROZOO_SPACE, sample
+from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE, sample
 
 
 def test_the_hand_made_network_has_its_known_figures() -> None:
@@ -54,3 +57,38 @@ def test_tflm_charges_its_arena_tail() -> None:
     assert resources.activation_bytes == 19_680 == 16 * 1230
     assert resources.ram_bytes == 19_680 + tail
     assert resources.flash_bytes > 48 * 1024 + resources.paper_size_bytes
+
+
+@pytest.mark.parametrize("runtime", ["c", "tflm"])
+@pytest.mark.parametrize("rules", [MUNAS_SPACE, MICROZOO_SPACE])
+def test_the_floor_is_below_the_prediction_and_exact_in_all_but_ram(runtime, rules) -> None:
+    rng = np.random.default_rng(61)
+    below = 0
+    for case in range(150):
+        graph = lower(sample(rng, rules), (28, 28, 1), 10)
+        least, exact = floor(graph, runtime, "cortex-m4"), predict(graph, runtime, "cortex-m4")[1]
+        for field in fields(Resources):
+            assert getattr(least, field.name) <= getattr(exact, field.name), (61, case, field.name, graph)
+        ram = (least.activation_bytes, least.paper_ram_bytes, least.ram_bytes)
+        exact_ram = (exact.activation_bytes, exact.paper_ram_bytes, exact.ram_bytes)
+        names = ("activation_bytes", "paper_ram_bytes", "ram_bytes")
+        assert replace(least, **dict(zip(names, exact_ram, strict=True))) == exact, (61, case, graph)
+        assert any(isinstance(op, Add) for op in graph.ops) or ram == exact_ram, (61, case, graph)
+        below += ram != exact_ram
+    assert below > 0, "seed 61: no graph needs more than its floor"
+
+
+def test_within_limits_is_the_prediction_or_none() -> None:
+    rng = np.random.default_rng(62)
+    outcomes = set()
+    for case in range(150):
+        graph = lower(sample(rng, MICROZOO_SPACE), (28, 28, 1), 10)
+        exact = predict(graph, "c", "cortex-m4")
+        ram, flash = int(exact[1].ram_bytes * rng.uniform(0.9, 1.1)), int(exact[1].flash_bytes * rng.uniform(0.9, 1.5))
+
+        def fits(resources: Resources, ram: int = ram, flash: int = flash) -> bool:
+            return resources.ram_bytes <= ram and resources.flash_bytes <= flash
+
+        assert predict_within(graph, "c", "cortex-m4", fits) == (exact if fits(exact[1]) else None), (62, case, graph)
+        outcomes.add((fits(floor(graph, "c", "cortex-m4")), fits(exact[1])))
+    assert outcomes == {(False, False), (True, False), (True, True)}

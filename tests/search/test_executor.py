@@ -128,6 +128,24 @@ def test_a_worker_that_cannot_be_started_is_an_error_with_a_remedy(monkeypatch: 
         assert executor.in_flight == 0
 
 
+def test_a_pool_that_breaks_while_it_starts_a_worker_is_mended(workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pipes are closed by then: seen under load as `OSError: handle is closed`."""
+    with LocalExecutor(workers.double, 1) as executor:
+        whole, refused = executor._pool.submit, []
+
+        def submit(*arguments: object) -> object:
+            if refused:
+                return whole(*arguments)
+            refused.append(arguments)
+            executor._pool._broken = "a child died"
+            raise OSError("handle is closed")
+
+        monkeypatch.setattr(executor._pool, "submit", submit)
+        executor.submit(3)
+        assert refused
+        assert executor.next() == (3, 6)
+
+
 def test_a_mistake_of_ours_keeps_its_own_class() -> None:
     with LocalExecutor(math.sqrt, 1, threads=True) as executor:
         executor.submit(-1.0)

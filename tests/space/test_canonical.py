@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from microzoo.cost.predict import predict
 from microzoo.errors import ArchitectureError
 from microzoo.graph.graph import Graph
-from microzoo.graph.ops import Op
+from microzoo.graph.ops import Add, Flatten, Op
 from microzoo.space.architecture import Architecture, Block, Layer, Pool
 from microzoo.space.canonical import canonical, graph_digest
-from microzoo.space.lowering import lower
+from microzoo.space.lowering import lower, normalised
 from microzoo.space.morphisms import morph
-from microzoo.space.sampling import MICROZOO_SPACE, sample
+from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE, sample
 
 CONV = Layer("conv", 3, 8)
 
@@ -95,21 +96,64 @@ def test_equal_graphs_up_to_names_and_only_those_on_random_walks() -> None:
             assert by_digest.setdefault(canonical(architecture, (10, 10, 1), 3), figures) == figures
 
 
-def test_the_same_in_every_process() -> None:
-    architecture = sample(np.random.default_rng(112), MICROZOO_SPACE)
+def walked(seed: int, count: int) -> list[Architecture]:
+    """Architectures of both spaces, sampled and changed."""
+    rng = np.random.default_rng(seed)
+    architectures = []
+    for index in range(count):
+        rules = (MUNAS_SPACE, MICROZOO_SPACE)[index % 2]
+        architecture = sample(rng, rules)
+        for _ in range(int(rng.integers(4))):
+            _, architecture = morph(rng, architecture, rules)
+        architectures.append(architecture)
+    return architectures
+
+
+def test_the_same_in_every_process_and_after_json() -> None:
+    texts = [architecture.to_json() for architecture in walked(112, 300)]
+    expected = [canonical(Architecture.from_json(text), (28, 28, 1), 10) for text in texts]
     program = (
-        "import sys; from microzoo.space.architecture import Architecture; from microzoo.space.canonical import canonical;"
-        "print(canonical(Architecture.from_json(sys.argv[1]), (28, 28, 1), 10), end='')"
+        "import sys; from microzoo.space.architecture import Architecture; from microzoo.space.canonical import canonical\n"
+        "for line in sys.stdin: print(canonical(Architecture.from_json(line), (28, 28, 1), 10))"
     )
     for seed in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-c", program, architecture.to_json()],
+            [sys.executable, "-c", program],
+            input="\n".join(texts),
             capture_output=True,
             text=True,
             check=True,
             env={"PYTHONHASHSEED": seed},
         )
-        assert done.stdout == canonical(architecture, (28, 28, 1), 10)
+        assert done.stdout.split() == expected, (112, seed)
+
+
+def test_json_is_the_architecture_and_nothing_else() -> None:
+    for index, architecture in enumerate(walked(113, 1000)):
+        text = architecture.to_json()
+        again = Architecture.from_json(text)
+        assert again == architecture, (113, index, text)
+        assert again.to_json() == text, (113, index)
+        assert again.digest() == architecture.digest(), (113, index)
+
+
+def test_idempotent_normal_form_and_execution_order_do_not_count() -> None:
+    for index, architecture in enumerate(walked(114, 200)):
+        graph = lower(architecture, (20, 20, 2), 5)
+        digest = graph_digest(graph)
+        assert len(digest) == 32, (114, index)
+        assert int(digest, 16) >= 0, (114, index)
+        assert canonical(normalised(architecture), (20, 20, 2), 5) == digest, (114, index)
+        unrolled = replace(architecture, blocks=(replace(architecture.blocks[0], parallel=True), *architecture.blocks[1:]))
+        assert canonical(unrolled, (20, 20, 2), 5) == digest, (114, index)
+        assert graph_digest(predict(graph, "c", "cortex-m4")[0]) == digest, (114, index)
+
+
+def test_what_follows_the_output_is_no_part_of_the_network() -> None:
+    ops = (Add("a", "x", "x", "a"), Flatten("b", "a", "b"))
+    short, long = (graph_digest(Graph("x", (2, 2, 1), ops[:count], "a")) for count in (1, 2))
+    assert short == long != graph_digest(Graph("x", (2, 2, 1), ops, "b"))
+    assert len(short) == 32
 
 
 def test_what_cannot_be_lowered_has_no_canonical_form() -> None:

@@ -14,6 +14,7 @@ from microzoo.train.augment import Augmentation
 from microzoo.train.data import TrainingData
 from microzoo.train.evaluate import accuracy
 from microzoo.train.loop import Trained, fit
+from microzoo.train.module import GraphModule, weights
 from microzoo.train.recipe import Recipe
 from microzoo.train.step import TrainingStep
 
@@ -174,3 +175,22 @@ def test_a_host_without_memory_ends_the_training_and_other_errors_are_not_hidden
     monkeypatch.setattr("microzoo.train.loop.TrainingStep", lambda *_: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
         train()
+
+
+def test_a_training_starts_from_the_weights_it_is_given(convolutional, stripes):
+    graph = convolutional((6, 6, 1), 3, LAYERS)
+    learned = fit(graph, stripes, Recipe(epochs=20, batch_size=20), seed=0)
+    creeping = Recipe(epochs=0.1, batch_size=20, learning_rate=1e-6)
+    before = pickle.dumps(learned.weights)
+    again = fit(graph, stripes, creeping, seed=1, initial=learned.weights)
+    assert pickle.dumps(learned.weights) == before
+    for name, layer in again.weights.items():
+        np.testing.assert_allclose(layer.weight, learned.weights[name].weight, atol=1e-4)
+    assert again.validation_accuracy > 0.8 > fit(graph, stripes, creeping, seed=1).validation_accuracy
+
+
+def test_the_seed_own_weights_given_as_initial_change_nothing(convolutional, stripes):
+    graph = convolutional((6, 6, 1), 3, LAYERS)
+    drawing = np.random.default_rng(np.random.SeedSequence(5).spawn(3)[0])
+    own = weights(GraphModule(graph, drawing))
+    assert same_weights(fit(graph, stripes, SHORT, seed=5), fit(graph, stripes, SHORT, seed=5, initial=own))

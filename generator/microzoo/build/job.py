@@ -13,7 +13,7 @@ from microzoo.build.finals import Outcome, final_epochs, train_finals
 from microzoo.build.key import search_identity
 from microzoo.build.publish import Draft, TestData, build_record, draft
 from microzoo.build.report import Report, SearchProgress
-from microzoo.build.scratch import finals_folder, history_path, store_arrays
+from microzoo.build.scratch import drop_old_weights, finals_folder, history_path, store_arrays, weights_folder
 from microzoo.build.select import Finalist, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
 from microzoo.catalog.card import BuildRecord
@@ -85,7 +85,8 @@ class JobBuild:
         self.identity = search_identity(job)
         self.workers = worker_count(job.family.search.parallel, places.device)
         self.arrays = history_path(places.work, job, self.identity).parent / "arrays"
-        self.trainer = Trainer(job, self.arrays, places.device)
+        self.kept = weights_folder(places.work, job, self.identity) if job.family.search.inherit else None
+        self.trainer = Trainer(job, self.arrays, places.device, self.kept)
 
     def run(self) -> list[str]:
         """Everything; gives the IDs of the entries. Raises MicrozooError where there is nothing to publish."""
@@ -134,11 +135,13 @@ class JobBuild:
             spent += rows[-1].evaluation.epochs
             rate = spent / max(1e-9, time.monotonic() - started)
             self.report.searching(SearchProgress(rows, family.search.evaluations, self.clock.left, rate))
+            if self.kept is not None:
+                drop_old_weights(self.kept, len(rows), keep=family.search.population + 2 * family.search.parallel)
 
         def over(rows: list[Row]) -> bool:
             return self.clock.search_is_over(rows, self._final_seconds)
 
-        with History(history_path(self.places.work, self.job, self.identity), self.identity) as history:
+        with History(history_path(self.places.work, self.job, self.identity), self.identity, about=self._about()) as history:
             known = history.rows()[: family.search.evaluations]
             if known:
                 self.report.note(f"{self.job.place}: going on after {len(known)} evaluations of an earlier run")
@@ -155,6 +158,10 @@ class JobBuild:
                     on_row=progress,
                     should_stop=over,
                 )
+
+    def _about(self) -> str:
+        family, search = self.job.family, self.job.family.search
+        return f"{self.job.place}, strategy {search.strategy}, space {search.space}, seed {family.seed}"
 
     def _died(self, candidate: Candidate) -> Evaluation:
         """The evaluation of a candidate whose worker died twice: what kills it is nearly always its need for memory."""

@@ -24,6 +24,23 @@ def finals_folder(work: Path, job: Job, identity: str) -> Path:
     return work / job.place / identity[:16] / "finals"
 
 
+def weights_folder(work: Path, job: Job, identity: str) -> Path:
+    """Where the weights of candidates lie for their children."""
+    return work / job.place / identity[:16] / "weights"
+
+
+def kept_weights(folder: Path, ordinal: int) -> Path:
+    """The trained network of one evaluation."""
+    return folder / f"{ordinal}.npz"
+
+
+def drop_old_weights(folder: Path, evaluations: int, *, keep: int) -> None:
+    """Removes the weights that nobody can inherit any more: all but those of the newest `keep` evaluations."""
+    oldest = evaluations - keep - 1
+    if oldest >= 0:
+        kept_weights(folder, oldest).unlink(missing_ok=True)
+
+
 def store_arrays(folder: Path, dataset: Dataset) -> None:
     """Training and validation split as .npy files, so that worker processes share them; never the test split."""
     with writing(folder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microzoo.build.scratch import load_arrays
+from microzoo.build.scratch import kept_weights, load_arrays, write_atomically
 from microzoo.cost.predict import predict
 from microzoo.data.arrays import Part
-from microzoo.errors import QuantisationError
+from microzoo.errors import QuantisationError, TrainingError
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
+from microzoo.graph.serialise import dump_float_model, parse_float_model
+from microzoo.graph.weights import Weights
 from microzoo.search.executor import stop_requested
 from microzoo.search.types import Candidate, Evaluation
 from microzoo.space.architecture import Architecture
@@ -55,18 +58,26 @@ class Final:
 
 @dataclass(frozen=True)
 class Trainer:
-    """How candidates of one job are trained. Called with a task, on a worker."""
+    """How candidates of one job are trained. Called with a task, on a worker.
+
+    arrays: folder of the data. kept: where the weights of candidates lie for their children, None where nobody inherits.
+    """
 
     job: Job
     arrays: Path
     device: str
+    kept: Path | None = None
 
     def evaluate(self, candidate: Candidate) -> Evaluation:
         """A candidate's training at its rung."""
         search = self.job.family.search
         seed = _seed(self.job.family.seed, 0, candidate.ordinal)
         epochs = search.rung_epochs(candidate.rung)
-        trained = self._fit(candidate.architecture, candidate.sparsity, epochs, search.samples, seed)
+        parent = None if self.kept is None or candidate.rung > 0 else candidate.parent
+        trained = self._fit(candidate.architecture, candidate.sparsity, epochs, search.samples, seed, parent)
+        if self.kept is not None and trained.failure is None:
+            # Before the evaluation is committed: what is in the history has its weights.
+            write_atomically(kept_weights(self.kept, candidate.ordinal), dump_float_model(trained.graph, trained.weights))
         return self._evaluation(trained)
 
     def finish(self, task: FinalTask) -> Final | str:
@@ -91,7 +102,10 @@ class Trainer:
         _, resources = predict(trained.graph, self.job.target.runtime, self.job.target.core)
         return Evaluation(trained.validation_accuracy, resources, trained.epochs, trained.seconds, trained.failure)
 
-    def _fit(self, architecture: Architecture, sparsity: float, epochs: float, samples: float, seed: int) -> Trained:
+    def _fit(
+        self, architecture: Architecture, sparsity: float, epochs: float, samples: float, seed: int, parent: int | None = None
+    ) -> Trained:
+        """parent: ordinal of the evaluation whose weights are inherited."""
         from microzoo.prune.schedule import PruningPlan
         from microzoo.train.augment import Augmentation
         from microzoo.train.loop import fit
@@ -110,16 +124,35 @@ class Trainer:
             label_smoothing=train.label_smoothing,
             samples=samples,
         )
+        graph = self._graph(architecture)
         return fit(
-            self._graph(architecture),
+            graph,
             _training_data(self.arrays),
             recipe,
             seed=seed,
             device=self.device,
             pruning=plan,
             augmentation=Augmentation(augment.shift, augment.shift, fill=preprocess.real_range[0], flip=augment.flip),
+            initial=None if parent is None else self._inherited(parent, graph, seed),
             should_stop=stop_requested,
         )
+
+    def _inherited(self, parent: int, graph: Graph, seed: int) -> Weights:
+        """Initial weights of `graph`, the parent's where they fit."""
+        from microzoo.train.inherit import inherit
+        from microzoo.train.module import GraphModule, weights
+
+        assert self.kept is not None
+        path = kept_weights(self.kept, parent)
+        try:
+            found, parent_weights = parse_float_model(path.read_bytes())
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise TrainingError(
+                f"{path}: the weights of a parent are missing or damaged ({error})",
+                "delete the history beside them to begin the search anew",
+            ) from error
+        fresh = weights(GraphModule(graph, np.random.default_rng(seed)))
+        return inherit(found, parent_weights, graph, fresh)
 
     def _graph(self, architecture: Architecture) -> Graph:
         return lower(architecture, self.job.dataset.input_shape, len(self.job.dataset.classes))

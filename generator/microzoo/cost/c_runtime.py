@@ -6,6 +6,7 @@ of the fit is part of `base`, so that these are upper estimates.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from microzoo.graph.graph import Graph
@@ -29,9 +30,8 @@ class CodeSize:
 
     def total(self, graph: Graph) -> int:
         """Bytes of code for all operators of `graph`."""
-        kinds = [type(op) for op in graph.ops]
-        linked = sum(size for kind, size in self.kernels.items() if kind in kinds)
-        return self.base + linked + sum(self.calls.get(kind, 0) for kind in kinds)
+        counts = Counter([type(op) for op in graph.ops])
+        return self.base + sum([self.kernels.get(kind, 0) + count * self.calls.get(kind, 0) for kind, count in counts.items()])
 
 
 ARMV6M = CodeSize(

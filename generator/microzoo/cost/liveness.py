@@ -39,36 +39,50 @@ class Liveness:
         """The same with every storage filled up to a multiple of `alignment` bytes."""
         return replace(self, sizes=tuple([-(-size // alignment) * alignment for size in self.sizes]))
 
-    def written(self, index: int, done: int) -> int:
-        """Bytes that operator `index` takes on top of what is live once `done` have run: 0 for a Flatten and for an Add in
-        place.
-        """
-        target = self.writes[index]
-        if target < 0:
-            return 0
-        if self.in_place[index]:
-            rest = ~(done | 1 << index)
-            for storage in self.reads[index]:
-                if storage and not self.readers[storage] & rest:
-                    return 0
-        return self.sizes[target]
+    def users(self) -> tuple[int, ...]:
+        """By operator the mask of those that read what it produced."""
+        users = [0] * len(self.producers)
+        for index, needs in enumerate(self.producers):
+            while needs:
+                low = needs & -needs
+                users[low.bit_length() - 1] |= 1 << index
+                needs ^= low
+        return tuple(users)
 
-    def change(self, index: int, done: int) -> int:
-        """Live bytes after operator `index` minus those before it, once `done` have run."""
+    def effect(self, index: int, done: int) -> tuple[int, int]:
+        """Bytes that operator `index` takes on top of what is live once `done` have run, and live bytes after it minus before it.
+
+        The first is 0 for a Flatten and for an Add in place.
+        """
         rest = ~(done | 1 << index)
-        target = self.writes[index]
-        change = self.sizes[target] if target >= 0 and self.readers[target] & rest else 0
+        target, readers = self.writes[index], self.readers
+        taken = self.sizes[target] if target >= 0 else 0
+        change = taken if target >= 0 and readers[target] & rest else 0
         for storage in self.reads[index]:
-            if not self.readers[storage] & rest:
+            if not readers[storage] & rest:
                 change -= self.sizes[storage]
-        return change
+                if storage and self.in_place[index]:
+                    taken = 0
+        return taken, change
+
+    def least(self) -> list[int]:
+        """Bytes that each operator needs in any order: its inputs, and its output unless that may be in place."""
+        sizes = self.sizes
+        least = []
+        for target, reads, in_place in zip(self.writes, self.reads, self.in_place, strict=True):
+            needed = 0 if target < 0 or in_place else sizes[target]
+            for storage in reads:
+                needed += sizes[storage]
+            least.append(needed)
+        return least
 
     def profile(self, order: Iterable[int]) -> list[int]:
         """Bytes live while each operator runs, in the given order of all operators."""
         live, done, profile = self.sizes[0], 0, []
         for index in order:
-            profile.append(live + self.written(index, done))
-            live += self.change(index, done)
+            taken, change = self.effect(index, done)
+            profile.append(live + taken)
+            live += change
             done |= 1 << index
         return profile
 
@@ -76,31 +90,29 @@ class Liveness:
 def liveness(graph: Graph, *, in_place: bool) -> Liveness:
     """Liveness of `graph`, int8: one byte an element. in_place: whether an Add may write over an input that dies there."""
     shapes = graph.shapes
-    storage_of = {graph.input: 0}
-    producer_of = {graph.input: 0}
     sizes, readers = [prod(graph.input_shape)], [0]
+    places = {graph.input: (0, 0)}  # tensor -> its storage, the bit of its producer
     writes, reads, producers, adds = [], [], [], []
     bit = 1
     for op in graph.ops:
-        if isinstance(op, Flatten):
-            storage_of[op.output] = storage_of[op.input]
-            writes.append(-1)
-        else:
-            storage_of[op.output] = len(sizes)
-            writes.append(len(sizes))
-            sizes.append(prod(shapes[op.output]))
-            readers.append(0)
-        producer_of[op.output] = bit
         needs, storages = 0, []
         for name in op.inputs:
-            storage = storage_of[name]
+            storage, producer = places[name]
+            needs |= producer
             if storage not in storages:
                 storages.append(storage)
                 readers[storage] |= bit
-            needs |= producer_of[name]
+        if isinstance(op, Flatten):
+            places[op.output] = storages[0], bit
+            writes.append(-1)
+        else:
+            places[op.output] = len(sizes), bit
+            writes.append(len(sizes))
+            sizes.append(prod(shapes[op.output]))
+            readers.append(0)
         reads.append(tuple(storages))
         producers.append(needs)
         adds.append(in_place and isinstance(op, Add))
         bit <<= 1
-    readers[storage_of[graph.output]] |= bit
+    readers[places[graph.output][0]] |= bit
     return Liveness(tuple(sizes), tuple(writes), tuple(reads), tuple(readers), tuple(producers), tuple(adds))

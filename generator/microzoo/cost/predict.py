@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from microzoo.cost.c_runtime import ARENA_ALIGNMENT, STACK_BYTES, code_bytes
 from microzoo.cost.flash import layer_weight_bytes, weighted
-from microzoo.cost.liveness import liveness
+from microzoo.cost.liveness import Liveness, liveness
 from microzoo.cost.macs import macs
-from microzoo.cost.memory import minimum
+from microzoo.cost.memory import minima
 from microzoo.cost.resources import Resources
 from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Dense, Pad
@@ -28,24 +30,62 @@ def predict(graph: Graph, runtime: Runtime, core: Core) -> tuple[Graph, Resource
     paper_ram_bytes: µNAS' definition, the network's input left out, Add in place, in the best order for that definition.
     paper_size_bytes: parameters at one byte each (BatchNorm folded). RAM and flash of a runtime are upper estimates.
     """
+    return _in_best_order(graph, runtime, core, liveness(graph, in_place=True))
+
+
+def predict_within(
+    graph: Graph, runtime: Runtime, core: Core, fits: Callable[[Resources], bool]
+) -> tuple[Graph, Resources] | None:
+    """What `predict` gives where `fits` holds for it, else None; without a search for the best order where `floor` decides.
+
+    fits: asked about `floor` first, then about the prediction. Must be monotone: what fits still fits when a figure gets smaller.
+    """
     live = liveness(graph, in_place=True)
-    order, activation_bytes = minimum(live)
-    _, paper_ram_bytes = minimum(live.without_input())
-    layers = [(op, count, outputs) for op, count, outputs in weighted(graph)]
-    weights, biases = sum(count for _, count, _ in layers), sum(outputs for _, _, outputs in layers)
-    weight_bytes = sum(layer_weight_bytes(*layer) for layer in layers)
+    if not fits(_floor(graph, runtime, core, live)):
+        return None
+    predicted = _in_best_order(graph, runtime, core, live)
+    return predicted if fits(predicted[1]) else None
+
+
+def floor(graph: Graph, runtime: Runtime, core: Core) -> Resources:
+    """Bounds from below of what `predict` gives, figure by figure, without a search for the best order.
+
+    Flash, weights, MACs and parameters are the prediction's own. Activations are those of the operator that needs most by itself,
+    its inputs and its output, and RAM is the runtime's for so many. Figures of a chain of operators are exact throughout.
+    """
+    return _floor(graph, runtime, core, liveness(graph, in_place=True))
+
+
+def _in_best_order(graph: Graph, runtime: Runtime, core: Core, live: Liveness) -> tuple[Graph, Resources]:
+    order, activation_bytes, paper_ram_bytes = minima(live)
+    head = activation_bytes if runtime == "c" else max(live.aligned(TFLM_ALIGNMENT).profile(order))
+    resources = _resources(graph, runtime, core, activation_bytes, paper_ram_bytes, head)
+    in_order = order == tuple(range(len(order)))
+    return graph if in_order else graph.reordered(order), resources
+
+
+def _floor(graph: Graph, runtime: Runtime, core: Core, live: Liveness) -> Resources:
+    activation_bytes = max(live.least())
+    head = activation_bytes if runtime == "c" else max(live.aligned(TFLM_ALIGNMENT).least())
+    return _resources(graph, runtime, core, activation_bytes, max(live.without_input().least()), head)
+
+
+def _resources(graph: Graph, runtime: Runtime, core: Core, activation_bytes: int, paper_ram_bytes: int, head: int) -> Resources:
+    """All figures. head: bytes of activations as the runtime holds them."""
+    layers = list(weighted(graph))
+    weights, biases = sum([count for _, count, _ in layers]), sum([outputs for _, _, outputs in layers])
+    weight_bytes = sum([layer_weight_bytes(*layer) for layer in layers])
     if runtime == "c":
-        ram_bytes = activation_bytes + -activation_bytes % ARENA_ALIGNMENT + STACK_BYTES
+        ram_bytes = head + -head % ARENA_ALIGNMENT + STACK_BYTES
         flash_bytes = weight_bytes + code_bytes(graph, core)
     else:
         channels = sum(outputs for op, _, outputs in layers if not isinstance(op, Dense))
         tensors = len(graph.shapes) + 2 * len(layers) + sum(isinstance(op, Pad) for op in graph.ops)
-        head = max(live.aligned(TFLM_ALIGNMENT).profile(order))
         counts = (tensors, len(graph.ops), channels)
         ram_bytes = head + _linear(TFLM_TAIL_BYTES, (TFLM_TAIL_PER_TENSOR, TFLM_TAIL_PER_OP, TFLM_TAIL_PER_CHANNEL), counts)
         model = _linear(TFLITE_BASE, (TFLITE_PER_TENSOR, TFLITE_PER_OP, TFLITE_PER_CHANNEL), counts)
         flash_bytes = TFLM_CODE_BYTES + model + weights + 4 * biases
-    resources = Resources(
+    return Resources(
         activation_bytes=activation_bytes,
         weight_bytes=weight_bytes,
         ram_bytes=ram_bytes,
@@ -54,8 +94,6 @@ def predict(graph: Graph, runtime: Runtime, core: Core) -> tuple[Graph, Resource
         paper_ram_bytes=paper_ram_bytes,
         paper_size_bytes=weights + biases,
     )
-    in_order = order == tuple(range(len(order)))
-    return graph if in_order else graph.reordered(order), resources
 
 
 def _linear(base: int, factors: tuple[int, ...], counts: tuple[int, ...]) -> int:

@@ -28,6 +28,11 @@ class Graph:
         assert self.output in shapes, f"{self.output} is never written"
         return shapes
 
+    def with_shapes(self, shapes: dict[str, Shape]) -> Graph:
+        """Itself, told its `shapes` by who built it, which spares working them out. They must be the ones that it would find."""
+        vars(self)["shapes"] = shapes
+        return self
+
     @cached_property
     def last_use(self) -> dict[str, int]:
         """Tensor name -> index of the last operator that reads it; len(ops) for the output, -1 for what nothing reads."""

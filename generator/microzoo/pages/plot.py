@@ -11,25 +11,23 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from microzoo.catalog.card import LayerRow, SearchPoint
+from microzoo.pages.chart import (
+    LEFT,
+    MARGIN_RIGHT,
+    SERIES,
+    SHAPES,
+    TOP,
+    WIDTH,
+    byte_ticks,
+    share_ticks,
+    tick_percent,
+    tick_size,
+)
+from microzoo.pages.rungs import Training, course
 from microzoo.pages.svg import Axis, Scale, drawing, element, frame, line, linear_ticks, octaves, path, text, xy
 from microzoo.pages.text import grouped, percent, size
 
-WIDTH, LEFT, RIGHT, TOP = 720.0, 64.0, 700.0, 34.0
-SERIES = 8
-"""How many series have a shape and a colour of their own; further ones start again."""
-
-_R = 5.5
-# Unit shapes around (0, 0), drawn at radius _R: circle, square, triangle, diamond, triangle down, plus, cross, bar.
-_SHAPES = (
-    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
-    "M-4.5-4.5h9v9h-9z",
-    "M0-6L5.5 4.5h-11z",
-    "M0-6.5L6 0L0 6.5L-6 0z",
-    "M0 6L5.5-4.5h-11z",
-    "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
-    "M-6-3.5L-3.5-6L0-2.5L3.5-6L6-3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0z",
-    "M-3-6.5h6v13h-6z",
-)
+RIGHT = WIDTH - MARGIN_RIGHT
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def symbol(series: int) -> Markup:
     """The shape of a series as a small drawing of its own, for legends."""
-    shape = path(_SHAPES[series % SERIES], f"mz-mark mz-s{series % SERIES}")
+    shape = path(SHAPES[series % SERIES], f"mz-mark mz-s{series % SERIES}")
     return element("svg", shape, class_="mz-symbol", viewBox="-8 -8 16 16", aria_hidden="true")
 
 
@@ -63,9 +61,9 @@ def scatter(marks: Sequence[Mark], *, title: str, x_label: str, width: float = W
     assert marks
     bottom, right = height - 52, width - (WIDTH - RIGHT)
     x_ticks = octaves(min(mark.x for mark in marks) * 0.94, max(mark.x for mark in marks) * 1.06)
-    y_ticks = _share_ticks(min(mark.y for mark in marks), max(mark.y for mark in marks))
-    x = Axis(Scale(x_ticks[0], x_ticks[-1], LEFT, right, log=True), x_ticks, _tick_size, x_label)
-    y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, _tick_percent, "accuracy on the test split, int8")
+    y_ticks = share_ticks(min(mark.y for mark in marks), max(mark.y for mark in marks))
+    x = Axis(Scale(x_ticks[0], x_ticks[-1], LEFT, right, log=True), x_ticks, tick_size, x_label)
+    y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, tick_percent, "accuracy on the test split, int8")
     front = [marks[index] for index in pareto([(mark.x, mark.y) for mark in marks])]
     steps = "M" + xy(x.scale(front[0].x), y.scale(front[0].y))
     for mark in front[1:]:
@@ -83,9 +81,9 @@ def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, heigh
     live = [row.live_bytes for row in layers]
     peak = live.index(max(live))
     inside = budget_bytes <= 2.5 * live[peak]
-    ticks = _byte_ticks(max(live[peak], budget_bytes if inside else 0) * 1.08)
+    ticks = byte_ticks(max(live[peak], budget_bytes if inside else 0) * 1.08)
     x = Scale(0, len(layers), LEFT, RIGHT)
-    y = Axis(Scale(0, ticks[-1], bottom, TOP), ticks, _tick_size, "live activations")
+    y = Axis(Scale(0, ticks[-1], bottom, TOP), ticks, tick_size, "live activations")
     order = Axis(x, (), str, "layers in the order of execution")
     d = "M" + xy(LEFT, bottom)
     bars = []
@@ -120,17 +118,19 @@ def history(points: Sequence[SearchPoint], published: int, *, title: str, height
     """Validation accuracy of every evaluation in its order, the best so far, and the one that was published.
 
     The axis starts near the lower tenth, so that failures do not flatten the rest; what lies below is drawn on the lower edge
-    and counted in the description and beside the axis.
+    and counted in the description and beside the axis. Where the trainings are of several lengths, rungs are drawn apart.
     """
     assert points
+    if any(point.rung for point in points):
+        return _history_by_rung(points, published, title, height)
     bottom = height - 52
     accuracies = sorted(point.validation_accuracy for point in points)
-    y_ticks = _share_ticks(accuracies[len(accuracies) // 10], accuracies[-1])
+    y_ticks = share_ticks(accuracies[len(accuracies) // 10], accuracies[-1])
     below = sum(value < y_ticks[0] for value in accuracies)
     last = max(point.ordinal for point in points)
     x_ticks = linear_ticks(0, max(last, 5))
     x = Axis(Scale(0, x_ticks[-1], LEFT, RIGHT), x_ticks, grouped, "evaluation")
-    y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, _tick_percent, "validation accuracy, float")
+    y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, tick_percent, "validation accuracy, float")
     groups: dict[str, str] = {"reference": "", "random": "", "mutation": ""}
     best, steps = 0.0, ""
     for point in points:
@@ -151,42 +151,37 @@ def history(points: Sequence[SearchPoint], published: int, *, title: str, height
 
 def _mark(mark: Mark, px: float, py: float, on_front: bool) -> Markup:
     kind = f"mz-mark mz-s{mark.series % SERIES}" + (" mz-on-front" if on_front else "")
-    shape = element("path", element("title", mark.words), d=_SHAPES[mark.series % SERIES], class_=kind)
+    shape = element("path", element("title", mark.words), d=SHAPES[mark.series % SERIES], class_=kind)
     moved = element("g", shape, transform=f"translate({xy(px, py)})")
     return element("a", moved, href=mark.href, aria_label=mark.words)
 
 
+def _history_by_rung(points: Sequence[SearchPoint], published: int, title: str, height: float) -> Markup:
+    trainings = [Training(point.ordinal, point.validation_accuracy, point.rung, point.origin) for point in points]
+    chosen = next(
+        (
+            (float(point.ordinal), point.validation_accuracy, f"{_published(point)}, rung {point.rung}")
+            for point in points
+            if point.ordinal == published
+        ),
+        None,
+    )
+    remark = f"evaluation {published} was published; "
+    # The legend takes a line or two more.
+    chart = course(trainings, title=title, x_label="evaluation", remark=remark, chosen=chosen, height=height + 36)
+    return chart.inline()
+
+
 def _chosen(point: SearchPoint, x: Scale, y: Scale) -> Markup:
-    words = f"published: evaluation {point.ordinal}, {percent(point.validation_accuracy)} on validation, from {point.origin}"
+    words = _published(point)
     at = {"cx": x(point.ordinal), "cy": y(point.validation_accuracy)}
     return element("circle", element("title", words), **at, r=6, class_="mz-chosen")
 
 
-def _share_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Ticks around shares, never beyond 0 and 1."""
-    room = max(0.06 * (high - low), 0.004)
-    ticks = linear_ticks(max(low - room, 0.0), min(high + room, 1.0))
-    return tuple(tick for tick in ticks if 0 <= tick <= 1) if len(ticks) > 2 else ticks
-
-
-def _byte_ticks(high: float) -> tuple[float, ...]:
-    """Zero and multiples of a power of two that reach `high`."""
-    step = 1.0
-    while step * 5 < high:
-        step *= 2
-    return tuple(step * index for index in range(int(-(-high // step)) + 1))
+def _published(point: SearchPoint) -> str:
+    return f"published: evaluation {point.ordinal}, {percent(point.validation_accuracy)} on validation, from {point.origin}"
 
 
 def _some(count: int) -> range:
     """Which of `count` numbers are written below the layers: at most 30."""
     return range(0, count, -(-count // 30))
-
-
-def _tick_size(value: float) -> str:
-    if value < 1024:
-        return f"{value:g} B" if value else "0"
-    return f"{value / 1024:g} KB" if value < 1024**2 else f"{value / 1024**2:g} MB"
-
-
-def _tick_percent(value: float) -> str:
-    return f"{round(100 * value, 3):g} %"

@@ -108,12 +108,13 @@ class LocalExecutor(Generic[T, R]):
         try:
             with _interrupts_held_back():
                 return self._pool.submit(self._work, task)
-        except BrokenProcessPool as error:
-            broken: Future[R] = Future()
-            broken.set_exception(error)
-            return broken
         except (OSError, RuntimeError) as error:
-            raise TrainingError(f"no worker could be started: {_in_one_line(error)}", "use fewer workers") from error
+            # A pool that breaks while it starts a process meets its own closed pipes, an OSError; BrokenProcessPool is a RuntimeError.
+            if not isinstance(error, BrokenProcessPool) and not getattr(self._pool, "_broken", False):
+                raise TrainingError(f"no worker could be started: {_in_one_line(error)}", "use fewer workers") from error
+            broken: Future[R] = Future()
+            broken.set_exception(error if isinstance(error, BrokenProcessPool) else BrokenProcessPool(str(error)))
+            return broken
 
     def _second_try(self, task: T) -> R:
         """The result of the oldest task, tried alone in a new pool; then whatever else broke is started again."""

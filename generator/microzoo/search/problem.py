@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from microzoo.cost.predict import predict
+from microzoo.cost.predict import predict, predict_within
 from microzoo.cost.resources import Resources
 from microzoo.errors import ArchitectureError
 from microzoo.graph.graph import Graph
@@ -60,8 +60,8 @@ class Problem:
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether the architecture fits the target."""
-        resources = self.resources(architecture)
-        return resources is not None and self.limits.fits(resources)
+        graph = self.graph(architecture)
+        return graph is not None and predict_within(graph, self.runtime, self.core, self.limits.fits) is not None
 
     def admits(self, resources: Resources) -> bool:
         """The gate: whether a network with these needs may be trained."""

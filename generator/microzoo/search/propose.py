@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from microzoo.cost.predict import predict
+from microzoo.cost.predict import predict_within
 from microzoo.cost.resources import Resources
 from microzoo.errors import TargetInfeasibleError
 from microzoo.search.fitness import MIN_ERROR, Bounds, draw_weights, scalarise
@@ -132,8 +132,9 @@ class Proposer:
 
     def _admitted(self, architecture: Architecture) -> str | None:
         """The canonical digest of an architecture that passes the gate and was not proposed before; else None."""
-        graph = self.problem.graph(architecture)
-        if graph is None or not self.problem.admits(predict(graph, self.problem.runtime, self.problem.core)[1]):
+        problem = self.problem
+        graph = problem.graph(architecture)
+        if graph is None or predict_within(graph, problem.runtime, problem.core, problem.admits) is None:
             return None
         digest = graph_digest(graph)
         return None if self.problem.unique and digest in self._seen else digest

@@ -1,12 +1,14 @@
 """Canonical form: equal text for architectures that are the same network, so that none is trained twice.
 
 An architecture is lowered, which removes what cannot be reached (kernels beyond the map, pools on 1x1 maps, filters of
-depthwise layers), and its graph is digested without names and without the order of branches: every tensor has a digest made of
-its operator and of the digests that it reads (a Merkle tree), and the terms of a sum are sorted.
+depthwise layers), and its graph is written as a term without names and without the order of branches: every tensor is the text of
+its operator and of the tensors that it reads, the terms of a sum are sorted, and what is read more than once is replaced by a
+digest of its text, so that texts stay short (a Merkle tree).
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from microzoo.graph.graph import Graph
@@ -25,46 +27,54 @@ def canonical(architecture: Architecture, input_shape: tuple[int, int, int], cla
 
 def graph_digest(graph: Graph) -> str:
     """32 hex digits of a graph's structure. Sums of more than two tensors count as one sum where no partial sum is read twice."""
-    digests = {graph.input: _digest(("input", graph.input_shape))}
-    terms: dict[str, list[str]] = {}
+    texts = {graph.input: f"input{graph.input_shape}"}
+    sums: dict[str, list[str]] = {}
     readers: dict[str, int] = {}
     for op in graph.ops:
         for name in op.inputs:
             readers[name] = readers.get(name, 0) + 1
     for op in graph.ops:
-        read = [digests[name] for name in op.inputs]
+        output = op.output
         if isinstance(op, Add):
-            read = []
+            terms: list[str] = []
             for name in op.inputs:
-                open_sum = name in terms and readers[name] == 1
-                read += terms[name] if open_sum else [digests[name]]
-            read.sort()
+                terms += sums[name] if name in sums and readers[name] == 1 else [texts[name]]
+            terms.sort()
             if not op.relu:
-                terms[op.output] = read
-        digests[op.output] = _digest((_attributes(op), read))
-    return digests[graph.output]
+                sums[output] = terms
+            text = f"{_attributes(op)}({'+'.join(terms)})"
+        else:
+            text = f"{_attributes(op)}({texts[op.input]})"
+        texts[output] = text if readers.get(output) == 1 and output != graph.output else _digest(text)
+    return texts[graph.output]
 
 
-def _digest(value: object) -> str:
-    return blake2b(repr(value).encode(), digest_size=16).hexdigest()
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _attributes(op: Op) -> tuple[object, ...]:
+def _attributes(op: Op) -> str:
     """Kind and everything but names. A convolution is known by its window whether the layer was called pointwise or not."""
     match op:
         case Conv():
-            return "conv", op.filters, op.kernel, op.stride, op.padding, op.batch_norm, op.relu
+            return f"conv{op.filters}{_window(op.kernel, op.stride, op.padding)}{op.batch_norm:d}{op.relu:d}"
         case Depthwise():
-            return "depthwise", op.kernel, op.stride, op.padding, op.batch_norm, op.relu
+            return f"depthwise{_window(op.kernel, op.stride, op.padding)}{op.batch_norm:d}{op.relu:d}"
         case Dense():
-            return "dense", op.units, op.relu
+            return f"dense{op.units},{op.relu:d}"
         case MaxPool():
-            return "max", op.kernel, op.stride
+            return f"max{_window(op.kernel, op.stride)}"
         case AvgPool():
-            return "avg", op.kernel, op.stride
+            return f"avg{_window(op.kernel, op.stride)}"
         case Add():
-            return "add", op.relu
+            return f"add{op.relu:d}"
         case Pad():
-            return "pad", op.padding
+            return f"pad{op.padding}"
         case Flatten():
-            return ("flatten",)
+            return "flatten"
+
+
+@lru_cache(4096)
+def _window(*sizes: tuple[int, ...]) -> str:
+    """Kernel, stride and padding as text; few occur, and they take longest to write."""
+    return str(sizes)

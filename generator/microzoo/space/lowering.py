@@ -77,7 +77,7 @@ def lower(architecture: Architecture, input_shape: tuple[int, int, int], classes
             open_branches = [lowering.layers(source, block.layers, name)]
     features = lowering.pool(lowering.join(open_branches, "join"), architecture)
     lowering.head(features, architecture.dense, classes)
-    return Graph(INPUT, input_shape, tuple(lowering.ops), LOGITS)
+    return Graph(INPUT, input_shape, tuple(lowering.ops), LOGITS).with_shapes(lowering.shapes)
 
 
 def _check(input_shape: tuple[int, int, int], classes: int, architecture: Architecture) -> None:
@@ -105,7 +105,8 @@ class _Lowering:
     def write(self, op: Op) -> str:
         """Appends `op`; gives the name of the tensor that it writes."""
         shapes = self.shapes
-        shapes[op.output] = output_shape(op, tuple([shapes[name] for name in op.inputs]))
+        read = (shapes[op.left], shapes[op.right]) if isinstance(op, Add) else (shapes[op.input],)
+        shapes[op.output] = output_shape(op, read)
         self.ops.append(op)
         return op.output
 

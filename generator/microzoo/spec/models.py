@@ -261,6 +261,9 @@ class SearchSpec(Model):
     """Factor between the epochs of two rungs."""
     epochs: Positive = 2.0
     """Epochs of a candidate's first training: the lowest rung."""
+    inherit: bool = False
+    """Whether a child's first training starts from its parent's weights where their shapes allow. Longer trainings, and those of
+    the finalists, always start anew."""
     samples: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the training split that candidates are trained on."""
 

@@ -22,7 +22,7 @@ from microzoo.train.augment import Augmentation, Batches
 from microzoo.train.cuda import own_stream, runner
 from microzoo.train.data import TrainingData
 from microzoo.train.evaluate import STATISTICS_SAMPLES, accuracy, all_finite, estimate_statistics
-from microzoo.train.module import GraphModule, weights
+from microzoo.train.module import GraphModule, load, weights
 from microzoo.train.recipe import Recipe
 from microzoo.train.step import TrainingStep
 
@@ -64,14 +64,16 @@ def fit(
     device: str = "cpu",
     pruning: PruningPlan | None = None,
     augmentation: Augmentation | None = None,
+    initial: Weights | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Trained:
-    """Train `graph` from scratch.
+    """Train `graph` from scratch, or from `initial` where that is given.
 
     seed: decides initial weights, order and augmentation; with one CPU thread (`torch.set_num_threads(1)`, the caller's to set)
     the same seed gives the same weights bit for bit. device: "cpu", "cuda" or "cuda:N"; on CUDA several calls may run at once,
-    each in its own thread. pruning: None or sparsity 0 for none. on_epoch: called at the first pause after each epoch;
+    each in its own thread. pruning: None or sparsity 0 for none. initial: weights of `graph` to start from in place of the seed's
+    own; order and augmentation stay the seed's. on_epoch: called at the first pause after each epoch;
     should_stop: asked at each pause. There is one every 16 steps, or as often as the masks are renewed.
 
     Raises TrainingError where the device is not there. A training that diverges, runs out of memory or is stopped raises nothing
@@ -86,7 +88,7 @@ def fit(
     stream = own_stream(torch_device)
     with torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext():
         try:
-            training = _Training(graph, data, recipe, seed, torch_device, pruning, augmentation or Augmentation())
+            training = _Training(graph, data, recipe, seed, torch_device, pruning, augmentation or Augmentation(), initial)
             training.run(on_epoch, should_stop)
             shrunk, trained = training.result()
             score = accuracy(shrunk, trained, data.x_val, data.y_val, device)
@@ -116,8 +118,9 @@ class _Training:
         device: torch.device,
         pruning: PruningPlan | None,
         augmentation: Augmentation,
+        initial: Weights | None,
     ) -> None:
-        initial, order, augmenting = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
+        drawing, order, augmenting = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
         self.graph, self.recipe, self.device = graph, recipe, device
         self.pruning = pruning if pruning is not None and pruning.sparsity > 0 else None
         self.masks = ChannelMasks(channel_groups(graph) if self.pruning else (), device)
@@ -125,7 +128,10 @@ class _Training:
         self.steps = recipe.steps(len(self.subset))
         self.done = 0
         self.x, y = data.on(device)
-        self.module = GraphModule(graph, initial, self.masks.by_operator).to(device).train()
+        self.module = GraphModule(graph, drawing, self.masks.by_operator)
+        if initial is not None:
+            load(self.module, initial)
+        self.module.to(device).train()
         batches = Batches(self.x, y, recipe.order(self.subset, self.steps, order), augmentation, augmenting)
         self.step = TrainingStep(self.module, batches, recipe.learning_rates(self.steps), recipe)
 
