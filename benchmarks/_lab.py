@@ -5,6 +5,7 @@ Histories stay in build/benchmarks, so that a benchmark that was stopped goes on
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from microzoo.spec.models import DatasetSpec, FamilySpec, TargetBudget, TargetSp
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks"
 RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,21 @@ def small_target(ram_bytes: int, flash_bytes: int, macs: int) -> TargetSpec:
     """A Cortex-M4 with these budgets, all for the model."""
     budget = TargetBudget(ram_bytes=ram_bytes, flash_bytes=flash_bytes, macs=macs)
     return TargetSpec(title="benchmark", core="cortex-m4", clock_mhz=80.0, budget=budget)
+
+
+def write_results(path: Path, value: Any) -> None:
+    """JSON that is committed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def into_page(name: str, lines: Sequence[str]) -> None:
+    """Puts `lines` between the marks of site/pages/develop/NAME.md; everything else of the page is written by people."""
+    path = ROOT / "site" / "pages" / "develop" / f"{name}.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, found, after = rest.partition(END)
+    assert found, f"{path} lacks {BEGIN} and {END}"
+    path.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
 
 
 def setting() -> str:

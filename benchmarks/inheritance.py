@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 import microzoo
 from microzoo.cost.predict import predict
@@ -191,12 +192,8 @@ def centred(values: Floats) -> Floats:
 
 
 def spearman(left: Floats, right: Floats) -> float:
-    """Spearman's rank correlation, equal values sharing their mean rank."""
-    return float(np.corrcoef(ranks(left), ranks(right))[0, 1])
-
-
-def ranks(values: Floats) -> Floats:
-    return np.asarray([(values < value).sum() + (values == value).sum() / 2 for value in values], np.float64)
+    """Spearman's rank correlation."""
+    return float(spearmanr(left, right).statistic)
 
 
 def concordance(left: Floats, right: Floats) -> float:

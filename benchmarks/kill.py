@@ -33,6 +33,7 @@ rungs = 3
 reduction = 2
 epochs = 0.5
 random_parents = 2
+reference_widths = [1.0]
 parallel = 3
 """
 

@@ -19,15 +19,15 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import moocore
 import numpy as np
 
-from _lab import RESULTS, Lab, lab, setting, small_target
+from _lab import RESULTS, Lab, into_page, lab, setting, small_target, write_results
 from microzoo.build.job import problem_of
 from microzoo.build.training import FinalTask
+from microzoo.pages.series import Curve, Reference, curves
 from microzoo.search.gate import Limits
 from microzoo.search.propose import REFERENCE, Proposer
 from microzoo.search.types import Row
@@ -122,26 +122,49 @@ def main() -> None:
     parser.add_argument("--strategies", default=";".join([*STRATEGIES, "references"]), help="separated by semicolons")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=400.0)
+    parser.add_argument("--draw", action="store_true", help="only write the page anew from the results that are kept")
     arguments = parser.parse_args()
     place = lab("search-efficiency", "fashion-mnist", TARGET, train=TRAIN, validation=VALIDATION)
     kept: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {"runs": {}}
-    for seed in range(arguments.seeds):
+    for seed in range(0 if arguments.draw else arguments.seeds):
         for strategy in arguments.strategies.split(";"):
             found = references(place, seed) if strategy == "references" else run(place, strategy, seed, arguments.epochs)
             kept["runs"].setdefault(strategy, {})[str(seed)] = found
             kept["setting"] = setting()
-            write(FILE, kept)
-    report(kept["runs"])
+            write_results(FILE, kept)
+    for cells in rows(kept["runs"]):
+        print("".join(f"{cell:<26}" for cell in cells))
+    page(kept)
 
 
-def write(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, separators=(",", ":")) + "\n", encoding="utf-8")
+def page(kept: dict[str, Any]) -> None:
+    """The figure and the table, into the page."""
+    runs = kept["runs"]
+    lines = [
+        Curve(name, tuple(_steps(seeds[seed]["curve"]) for seed in sorted(seeds)))
+        for name, seeds in runs.items()
+        if name != "references"
+    ]
+    volumes = [found["curve"][-1][1] for found in runs.get("references", {}).values()]
+    drawn = curves(
+        lines,
+        title="Hypervolume against epochs spent, Fashion-MNIST subset",
+        x_label="epochs spent",
+        y_label="hypervolume",
+        references=[Reference(float(np.mean(volumes)), "all reference designs, trained in full")] if volumes else [],
+    )
+    table = [f"| {' | '.join(cells)} |" for cells in rows(runs)]
+    table.insert(1, "|---|---|---|---|")
+    into_page("search-efficiency", [f'<figure class="mz-figure">{drawn}</figure>', "", *table, "", kept["setting"]])
 
 
-def report(runs: dict[str, Any]) -> None:
+def _steps(curve: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(x), float(y)) for x, y in curve)
+
+
+def rows(runs: dict[str, Any]) -> list[list[str]]:
     """The table: final hypervolume, best accuracy, and epochs to reach what `munas` has at its end, seed by seed."""
-    print(f"{'strategy':<20}{'hypervolume':>24}{'best accuracy':>24}   epochs to munas' final hypervolume")
+    cells = [["strategy", "hypervolume", "best validation accuracy", "epochs to `munas`' final hypervolume, by seed"]]
     for strategy, seeds in runs.items():
         volumes = [seeds[seed]["curve"][-1][1] for seed in sorted(seeds)]
         best = [seeds[seed].get("best_validation_accuracy", max(seeds[seed].get("accuracies", [0]))) for seed in sorted(seeds)]
@@ -150,7 +173,8 @@ def report(runs: dict[str, Any]) -> None:
             goal = runs.get("munas", {}).get(seed)
             times.append(None if goal is None else reached(seeds[seed]["curve"], goal["curve"][-1][1]))
         shown = ", ".join("never" if value is None else f"{value:.0f}" for value in times)
-        print(f"{strategy:<20}{spread(volumes):>24}{spread(best):>24}   {shown}")
+        cells.append([strategy, spread(volumes), spread(best), shown])
+    return cells
 
 
 def spread(values: Sequence[float]) -> str:

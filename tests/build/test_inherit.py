@@ -31,6 +31,7 @@ parallel = 2
 population = 3
 tournament = 2
 random_parents = 1
+reference_widths = [1.0]
 inherit = true
 """
 

@@ -16,6 +16,7 @@ targets = ["cortex-m0plus-8k"]
 evaluations = 9
 epochs = 2
 random_parents = 2
+reference_widths = [1.0]
 parallel = 2
 [train]
 epochs = 4

@@ -83,10 +83,14 @@ def test_errors_of_low_rungs_count_as_expected_at_the_top_by_hand() -> None:
     assert few[-1].error == pytest.approx(0.5), "two pairs say too little"
 
 
-def test_longer_trainings_that_were_worse_do_not_raise_what_others_count() -> None:
-    below = [row(i, 0.6, 1) for i in range(4)]
-    known = standings([*below, *(promoted(4 + i, below[i], 0.5) for i in range(3))], 2, 3)
-    assert [standing.error for standing in known] == pytest.approx([0.5, 0.5, 0.5, 0.4])
+def test_children_have_a_ratio_of_their_own() -> None:
+    """Children that inherited weights had 0.2 and have 0.3 from scratch: ratio 1.5; the first generation fell from 0.4 to 0.2."""
+    first = [row(i, 0.6, 1) for i in range(4)]
+    children = [replace(found, candidate=replace(found.candidate, parent=0)) for found in (row(i, 0.8, 1) for i in range(4, 8))]
+    above = [promoted(8 + i, first[i], 0.8) for i in range(3)] + [promoted(11 + i, children[i], 0.7) for i in range(3)]
+    known = {standing.row.candidate.ordinal: standing.error for standing in standings([*first, *children, *above], 2, 3)}
+    assert known[3] == pytest.approx(0.4 * 0.5)
+    assert known[7] == pytest.approx(0.2 * 1.5)
 
 
 def test_a_promotion_that_fails_leaves_the_standing_as_it_was() -> None:

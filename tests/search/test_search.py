@@ -40,6 +40,7 @@ PROBLEM = Problem(
     tournament=3,
     parallel=4,
     references=True,
+    reference_widths=(1.0, 0.5),
     random_parents=3,
     max_sparsity=0.8,
     initial_sparsity=0.4,

@@ -85,3 +85,26 @@ def test_what_fits_at_no_scale_is_left_out() -> None:
     assert reference_designs((28, 28, 1), 10, lambda _: False) == ()
     only_shallow = reference_designs((28, 28, 1), 10, lambda architecture: len(architecture.blocks) <= 2)
     assert {name for name, _ in only_shallow} == {"plain", "plain-early", "depthwise-separable", "mobilenet", "minimal"}
+
+
+def test_narrower_designs_follow_the_widest_and_take_about_a_quarter_each() -> None:
+    """Widths 1, 1/2, 1/4: all designs at one width after the other; each fits, and multiply-accumulates fall by 3 to 5 times
+    where a design is far from the narrowest that there is.
+    """
+    limit = 5_000_000
+
+    def fits(architecture: Architecture) -> bool:
+        needs = resources(architecture, (28, 28, 1))
+        return needs.macs <= limit and needs.ram_bytes <= 65536 and needs.flash_bytes <= 65536
+
+    alone = reference_designs((28, 28, 1), 10, fits)
+    designs = reference_designs((28, 28, 1), 10, fits, (1.0, 0.5, 0.25))
+    assert designs[: len(alone)] == alone
+    assert all(fits(architecture) for _, architecture in designs)
+    by_name: dict[str, list[int]] = {}
+    for name, architecture in designs:
+        by_name.setdefault(name, []).append(resources(architecture, (28, 28, 1)).macs)
+    for name in ("plain", "plain-early", "resnet"):
+        wide, half, quarter = by_name[name]
+        assert 3 < wide / half < 5, name
+        assert 2.5 < half / quarter < 5, name

@@ -90,8 +90,8 @@ def test_every_mistake_is_reported_at_once_with_line_value_and_remedy(specs: Pat
     )
     found = problems(path)
     keys = (
-        "strategy, space, evaluations, population, tournament, references, random_parents, parallel, slack, error_bound, rungs, "
-        "reduction, epochs, inherit, samples"
+        "strategy, space, evaluations, population, tournament, references, reference_widths, random_parents, parallel, slack, "
+        "error_bound, rungs, reduction, epochs, inherit, samples"
     )
     target = 'targets[0]: "cortex-m4-65k": no such target; did you mean "cortex-m4-64k"?'
     assert found == [

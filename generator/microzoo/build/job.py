@@ -63,6 +63,7 @@ def problem_of(job: Job) -> Problem:
         tournament=search.tournament,
         parallel=search.parallel,
         references=search.references,
+        reference_widths=search.reference_widths,
         random_parents=search.random_parents,
         max_sparsity=max_sparsity,
         initial_sparsity=max_sparsity * (0.5 if search.strategy == "microzoo" else 1.0),

@@ -32,7 +32,8 @@ class RungState:
     """One length of training, in epochs each. best_accuracy: on validation, of what fits, None before the first one.
 
     trainings: finished, failures among them. promotions: how many of them have finished at the next rung as well.
-    error_ratio: expected error at the next rung / error at this one, 1 while too few rose; None at the top.
+    error_ratio: expected error at the next rung / error at this one of the first generation, 1 while too few rose; None at the
+    top. child_error_ratio: the same of its descendants.
     """
 
     rung: int
@@ -42,6 +43,7 @@ class RungState:
     promotions: int
     best_accuracy: float | None
     error_ratio: float | None
+    child_error_ratio: float | None
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,7 @@ def _trainings(rows: Sequence[Row], limits: Limits) -> tuple[Training, ...]:
 
 def _rung(job: Job, rung: int, trainings: Sequence[Training], rows: Sequence[Row], ladder: Ladder) -> RungState:
     mine = [training for training in trainings if training.rung == rung]
+    top = rung + 1 == ladder.rungs
     counted = [training.validation_accuracy for training in mine if training.fits and training.failure is None]
     return RungState(
         rung=rung,
@@ -276,7 +279,8 @@ def _rung(job: Job, rung: int, trainings: Sequence[Training], rows: Sequence[Row
         failures=sum(training.failure is not None for training in mine),
         promotions=sum(row.candidate.rung == rung + 1 for row in rows),
         best_accuracy=max(counted, default=None),
-        error_ratio=ladder.ratio(rung) if rung + 1 < ladder.rungs else None,
+        error_ratio=None if top else ladder.ratio(rung, child=False),
+        child_error_ratio=None if top else ladder.ratio(rung, child=True),
     )
 
 

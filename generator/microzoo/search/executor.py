@@ -109,7 +109,7 @@ class LocalExecutor(Generic[T, R]):
             with _interrupts_held_back():
                 return self._pool.submit(self._work, task)
         except (OSError, RuntimeError) as error:
-            # A pool that breaks while it starts a process meets its own closed pipes, an OSError; BrokenProcessPool is a RuntimeError.
+            # BrokenProcessPool is a RuntimeError. A pool that breaks while it starts a process meets closed pipes: an OSError.
             if not isinstance(error, BrokenProcessPool) and not getattr(self._pool, "_broken", False):
                 raise TrainingError(f"no worker could be started: {_in_one_line(error)}", "use fewer workers") from error
             broken: Future[R] = Future()

@@ -8,7 +8,8 @@ in the best 1 / reduction under its draw.
 
 Trainings of different rungs cannot be compared as they are. An error at a low rung counts times the ratio by which errors fell
 from each rung to the next among the promoted (the median, 1 while there are fewer than three): the error to be expected at the
-top.
+top. Children and the first generation have ratios of their own, since children may have started from their parent's weights,
+which flatters them at the lowest rung.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Ladder:
         self.rungs, self.reduction = rungs, reduction
         self._finished: list[list[Row]] = [[] for _ in range(rungs)]
         self._promoted: list[set[int]] = [set() for _ in range(rungs)]
-        self._ratios: list[list[float]] = [[] for _ in range(rungs)]
-        self._ratio: list[float | None] = [None] * rungs
+        self._ratios: dict[tuple[int, bool], list[float]] = {}
+        self._ratio: dict[tuple[int, bool], float] = {}
         self._first: dict[int, int] = {}
         self._highest: dict[int, Row] = {}
         self._rows: dict[int, Row] = {}
@@ -65,8 +66,9 @@ class Ladder:
         self._finished[candidate.rung].append(row)
         self._highest[first] = row
         if below is not None and (before := self._rows[below].evaluation.error) > 0:
-            self._ratios[candidate.rung - 1].append(evaluation.error / before)
-            self._ratio[candidate.rung - 1] = None
+            key = candidate.rung - 1, candidate.parent is not None
+            self._ratios.setdefault(key, []).append(evaluation.error / before)
+            self._ratio.pop(key, None)
 
     def promote(self, ordinal: int, rung: int) -> None:
         """Takes note that evaluation `ordinal`, at `rung`, goes one rung up: perhaps before its own row was added."""
@@ -94,16 +96,19 @@ class Ladder:
     def _standing(self, row: Row) -> Standing:
         error = row.evaluation.error
         for rung in range(row.candidate.rung, self.rungs - 1):
-            error *= self.ratio(rung)
+            error *= self.ratio(rung, child=row.candidate.parent is not None)
         return Standing(row, error)
 
-    def ratio(self, rung: int) -> float:
-        """Median of (error at the next rung) / (error at `rung`) over the promoted, at most 1; 1 while there are too few."""
-        found = self._ratio[rung]
-        if found is None:
-            pairs = self._ratios[rung]
-            found = self._ratio[rung] = min(1.0, median(pairs)) if len(pairs) >= MIN_PAIRS else 1.0
-        return found
+    def ratio(self, rung: int, *, child: bool) -> float:
+        """Median of (error at the next rung) / (error at `rung`) over the promoted, 1 while there are too few.
+
+        child: of those that have a parent, else of the first generation.
+        """
+        key = rung, child
+        if key not in self._ratio:
+            pairs = self._ratios.get(key, [])
+            self._ratio[key] = median(pairs) if len(pairs) >= MIN_PAIRS else 1.0
+        return self._ratio[key]
 
 
 def standings(rows: Sequence[Row], rungs: int, reduction: int) -> list[Standing]:

@@ -36,6 +36,7 @@ class Problem:
     tournament: int
     parallel: int
     references: bool
+    reference_widths: tuple[float, ...]
     random_parents: int
     max_sparsity: float
     initial_sparsity: float

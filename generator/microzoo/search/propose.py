@@ -55,7 +55,7 @@ class Proposer:
         problem = self.problem
         if not problem.references:
             return []
-        designs = reference_designs(problem.input_shape, problem.classes, problem.fits)
+        designs = reference_designs(problem.input_shape, problem.classes, problem.fits, problem.reference_widths)
         graphs = [(architecture, problem.graph(architecture)) for _, architecture in designs]
         return [(architecture, graph_digest(graph)) for architecture, graph in graphs if graph is not None]
 
@@ -96,7 +96,9 @@ class Proposer:
         if ordinal < len(self._first):
             architecture, digest = self._first[ordinal]
             return Candidate(ordinal, architecture.to_json(), digest, 0.0, None, REFERENCE)
-        parents = self._ladder.standings(newest)
+        # A candidate whose promotion failed is as old as its last success.
+        oldest = newest[0].candidate.ordinal if newest else 0
+        parents = [known for known in self._ladder.standings(newest) if known.row.candidate.ordinal >= oldest]
         if parents and (rung := self._ladder.due()) is not None:
             return _promoted(ordinal, self._ladder.choose(rung, self._bounds(parents), rng))
         if self.problem.evolve and self._randoms >= self.problem.random_parents and parents:

@@ -7,7 +7,7 @@ work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2
 
@@ -43,32 +43,39 @@ class Design:
 
 
 def reference_designs(
-    input_shape: InputShape, classes: int, fits: Callable[[Architecture], bool]
+    input_shape: InputShape, classes: int, fits: Callable[[Architecture], bool], widths: Sequence[float] = (1.0,)
 ) -> tuple[tuple[str, Architecture], ...]:
     """The designs that fit, each as wide as `fits` allows, deepest first: (name, architecture).
 
+    widths: shares of the greatest width, the designs at all of them one after the other: half the width takes a quarter of the
+    weights and multiply-accumulates of its inner layers. So the first generation holds small networks too.
     Width is found by bisection over its logarithm; a design that fits at less than half its width is tried with fewer layers, and
     the widest of the depths is taken where none reaches half. Designs that fit at no scale are left out, and so are repetitions.
     `classes` does not change the drawing; it is part of what `fits` decides upon.
     """
     assert classes >= 2, classes
     found: dict[Architecture, str] = {}
-    for design in DESIGNS:
-        architecture = _scaled(design, input_shape, fits)
-        if architecture is not None:
-            found.setdefault(architecture, design.name)
+    scaled = [(design, _scaled(design, input_shape, fits)) for design in DESIGNS]
+    for share in widths:
+        for design, scale in scaled:
+            if scale is not None:
+                width, depth = scale
+                architecture = design.draw(input_shape, width * share, depth)
+                if share == 1.0 or fits(architecture):
+                    found.setdefault(architecture, design.name)
     return tuple((name, architecture) for architecture, name in found.items())
 
 
-def _scaled(design: Design, input_shape: InputShape, fits: Callable[[Architecture], bool]) -> Architecture | None:
-    best: tuple[float, Architecture] | None = None
+def _scaled(design: Design, input_shape: InputShape, fits: Callable[[Architecture], bool]) -> tuple[float, int] | None:
+    """The width and the depth that `reference_designs` describes, None where nothing fits."""
+    best: tuple[float, int] | None = None
     for depth in range(design.depths, 0, -1):
         width = _widest(lambda width, depth=depth: fits(design.draw(input_shape, width, depth)))  # type: ignore[misc]
         if width is not None and (best is None or width > best[0]):
-            best = width, design.draw(input_shape, width, depth)
+            best = width, depth
         if best is not None and best[0] >= NARROW:
             break
-    return None if best is None else best[1]
+    return best
 
 
 def _widest(fits: Callable[[float], bool]) -> float | None:

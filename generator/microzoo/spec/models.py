@@ -245,6 +245,8 @@ class SearchSpec(Model):
     """How many are drawn from the population to choose one parent."""
     references: bool = True
     """Whether scaled hand-made reference designs are part of the first generation."""
+    reference_widths: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(min_length=1)] = (1.0, 0.5, 0.25)
+    """Widths of the reference designs, as shares of the greatest that fits: the first generation holds small networks too."""
     random_parents: Annotated[int, Field(ge=0)] = 10
     """Random candidates in the first generation."""
     parallel: Count = 4
