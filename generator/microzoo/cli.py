@@ -68,6 +68,9 @@ def build(
     device: Annotated[Device, typer.Option(help="Where networks are trained.")] = Device.auto,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the specs' own seed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even what is up to date.")] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="A new search begins with what others in the work folder trained and what fits it.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built, and build nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,6 +96,7 @@ def build(
             report,
             seconds=budget,
             force=force,
+            reuse=reuse,
             render=lambda: rendering.render(root, out, site, report),
         )
     if as_json:

@@ -62,7 +62,7 @@ def job_of(workshop: Workshop) -> Job:
 def write(workshop: Workshop, rows: list[Row], *, identity: str | None = None, about: str = "") -> Path:
     job = job_of(workshop)
     path = history_path(workshop.folder / "build/work", job, identity or search_identity(job))
-    with History(path, identity or search_identity(job), about=about) as history:
+    with History(path, identity or search_identity(job), {"about": about}) as history:
         for each in rows:
             history.append(each)
     return path

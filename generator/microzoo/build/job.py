@@ -10,9 +10,10 @@ from typing import Literal
 
 from microzoo.build.budget import Clock, final_seconds
 from microzoo.build.finals import Outcome, final_epochs, train_finals
-from microzoo.build.key import search_identity
+from microzoo.build.key import search_identity, training_identity
 from microzoo.build.publish import Draft, TestData, build_record, draft
 from microzoo.build.report import Report, SearchProgress
+from microzoo.build.reuse import TAKEN_OVER, TRAINING, fitting, others, take_over
 from microzoo.build.scratch import drop_old_weights, finals_folder, history_path, store_arrays, weights_folder
 from microzoo.build.select import Finalist, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
@@ -79,10 +80,11 @@ def problem_of(job: Job) -> Problem:
 class JobBuild:
     """One job in progress."""
 
-    def __init__(self, job: Job, places: Places, seconds: float | None, report: Report) -> None:
-        """seconds: the time budget, None for none."""
-        self.job, self.places, self.report = job, places, report
+    def __init__(self, job: Job, places: Places, seconds: float | None, report: Report, *, reuse: bool = False) -> None:
+        """seconds: the time budget, None for none. reuse: whether a new search takes over evaluations of others."""
+        self.job, self.places, self.report, self.reuse = job, places, report, reuse
         self.clock = Clock(seconds)
+        self.taken_over = 0
         self.identity = search_identity(job)
         self.workers = worker_count(job.family.search.parallel, places.device)
         self.arrays = history_path(places.work, job, self.identity).parent / "arrays"
@@ -142,10 +144,13 @@ class JobBuild:
         def over(rows: list[Row]) -> bool:
             return self.clock.search_is_over(rows, self._final_seconds)
 
-        with History(history_path(self.places.work, self.job, self.identity), self.identity, about=self._about()) as history:
+        with History(history_path(self.places.work, self.job, self.identity), self.identity, self._notes()) as history:
             known = history.rows()[: family.search.evaluations]
             if known:
                 self.report.note(f"{self.job.place}: going on after {len(known)} evaluations of an earlier run")
+            else:
+                known = self._taken_over(history)[: family.search.evaluations]
+            self.taken_over = min(len(known), int(history.note(TAKEN_OVER) or 0))
             if len(known) >= family.search.evaluations or over(known):
                 return known
             executor: LocalExecutor[Candidate, Evaluation]
@@ -160,9 +165,25 @@ class JobBuild:
                     should_stop=over,
                 )
 
-    def _about(self) -> str:
+    def _notes(self) -> dict[str, str]:
         family, search = self.job.family, self.job.family.search
-        return f"{self.job.place}, strategy {search.strategy}, space {search.space}, seed {family.seed}"
+        about = f"{self.job.place}, strategy {search.strategy}, space {search.space}, seed {family.seed}"
+        return {"about": about, TRAINING: training_identity(self.job)}
+
+    def _taken_over(self, history: History) -> list[Row]:
+        """What a search that begins anew takes over from others, if it may."""
+        sources = others(self.places.work, self.job, history.path)
+        taken = fitting(sources, limits_of(self.job))
+        if not taken:
+            return []
+        if not self.reuse:
+            self.report.note(
+                f"{self.job.place}: {len(taken)} evaluations of other searches fit this target; --reuse begins with them"
+            )
+            return []
+        take_over(taken, history, self.kept)
+        self.report.note(f"{self.job.place}: {len(taken)} evaluations taken over from {len(sources)} other searches")
+        return history.rows()
 
     def _died(self, candidate: Candidate) -> Evaluation:
         """The evaluation of a candidate whose worker died twice: what kills it is nearly always its need for memory."""
@@ -249,7 +270,7 @@ class JobBuild:
                 ordinal = finalist.candidate.ordinal
                 if ordinal not in measured:
                     self.report.measuring(f"{self.job.place}/{name}")
-                    measured[ordinal] = draft(self.job, finalist, rows, test)
+                    measured[ordinal] = draft(self.job, finalist, rows, test, taken_over=self.taken_over)
                 item = measured[ordinal].named(f"{self.job.place}/{name}", siblings)
                 if item.misses:
                     missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")

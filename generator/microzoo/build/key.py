@@ -30,6 +30,20 @@ def search_identity(job: Job) -> str:
     return digest({"search": SEARCH_VERSION, "family": family, **_surroundings(job)})
 
 
+def training_identity(job: Job) -> str:
+    """SHA-256 over everything that decides what a training of the search gives, besides candidate, rung and seed.
+
+    Searches of one training identity may take over each other's evaluations, whatever their limits are.
+    """
+    family = job.family.model_dump(mode="json", include={"prune"})
+    family["train"] = job.family.train.model_dump(mode="json", exclude={"epochs", "seeds"})
+    search = {"epochs", "reduction", "rungs", "samples", "inherit"}
+    family["search"] = job.family.search.model_dump(mode="json", include=search)
+    around = _surroundings(job)
+    around["target"] = job.target.model_dump(mode="json", include={"runtime", "core"})
+    return digest({"search": SEARCH_VERSION, "training": family, **around})
+
+
 def training_fingerprint(job: Job) -> str:
     """SHA-256 over everything that decides a full training and its quantisation, besides the candidate, its seed and epochs."""
     family = job.family.model_dump(mode="json", include={"seed", "prune", "quantise"})

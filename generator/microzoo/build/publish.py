@@ -84,8 +84,11 @@ class TestData:
     validation: int
 
 
-def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData) -> Draft:
-    """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry."""
+def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData, *, taken_over: int = 0) -> Draft:
+    """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry.
+
+    taken_over: how many of the first rows come from other searches.
+    """
     model = finalist.finals[finalist.published_seed].model
     files = export_files(model, job.dataset.classes)
     x_test = quantise_input(test.part.x, model.tensors[model.graph.input])
@@ -96,7 +99,7 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData) -> 
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         measurement = measure_entry(folder, job.target, x_test, test.part.y, predicted=predicted_figures(job, model))
-    return Draft(_card(job, finalist, rows, test, files, measurement), files)
+    return Draft(_card(job, finalist, rows, test, files, measurement, taken_over), files)
 
 
 def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
@@ -140,6 +143,7 @@ def _card(
     test: TestData,
     files: dict[str, bytes],
     measurement: Measurement,
+    taken_over: int,
 ) -> Card:
     preprocess = job.dataset.preprocess
     return Card(
@@ -180,7 +184,7 @@ def _card(
         confusion=measurement.confusion,
         headline=measurement.headline,
         headline_file=measurement.headline_file,
-        search=_search(job, finalist, rows),
+        search=_search(job, finalist, rows, taken_over),
         known_limits=(*measurement.known_limits, *(f"A full training gave no model: {text}" for text in finalist.failures)),
     )
 
@@ -219,7 +223,7 @@ def _target(job: Job) -> TargetRecord:
     )
 
 
-def _search(job: Job, finalist: Finalist, rows: Sequence[Row]) -> SearchRecord:
+def _search(job: Job, finalist: Finalist, rows: Sequence[Row], taken_over: int) -> SearchRecord:
     points = tuple(
         SearchPoint(
             ordinal=row.candidate.ordinal,
@@ -237,6 +241,7 @@ def _search(job: Job, finalist: Finalist, rows: Sequence[Row]) -> SearchRecord:
         seed=job.family.seed,
         evaluations=len(rows),
         epochs=round(sum(row.evaluation.epochs for row in rows), 3),
+        taken_over=taken_over,
         ordinal=finalist.candidate.ordinal,
         points=points,
     )

@@ -213,10 +213,10 @@ def _job_state(job: Job, spec: Path, work: Path, seed: int | None) -> SearchStat
         options = ("" if work == DEFAULT_WORK else f" --work {work}") + ("" if seed is None else f" --seed {seed}")
         return replace(empty, problem=f"no search yet in {work}; zoo build {spec}{options} begins one")
     try:
-        about, rows = read_history(path)
+        notes, rows = read_history(path)
     except HistoryError as error:
         return replace(empty, problem=str(error), damaged=True)
-    return _filled(replace(empty, about=about), job, rows, limits)
+    return _filled(replace(empty, about=notes.get("about", "")), job, rows, limits)
 
 
 def _filled(state: SearchState, job: Job, found: Sequence[Row], limits: Limits) -> SearchState:

@@ -137,15 +137,18 @@ class Trainer:
             should_stop=stop_requested,
         )
 
-    def _inherited(self, parent: int, graph: Graph, seed: int) -> Weights:
-        """Initial weights of `graph`, the parent's where they fit."""
+    def _inherited(self, parent: int, graph: Graph, seed: int) -> Weights | None:
+        """Initial weights of `graph`, the parent's where they fit; None where nothing is left of the parent."""
         from microzoo.train.inherit import inherit
         from microzoo.train.module import GraphModule, weights
 
         assert self.kept is not None
         path = kept_weights(self.kept, parent)
         try:
-            found, parent_weights = parse_float_model(path.read_bytes())
+            content = path.read_bytes()
+            if not content:  # taken over from another search without its weights
+                return None
+            found, parent_weights = parse_float_model(content)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise TrainingError(
                 f"{path}: the weights of a parent are missing or damaged ({error})",

@@ -80,12 +80,14 @@ def build(
     *,
     seconds: float | None,
     force: bool,
+    reuse: bool,
     render: Callable[[], Path],
 ) -> tuple[list[str], Path]:
     """Builds what is not up to date; gives the IDs of all entries of the jobs, and the first page of the site.
 
-    seconds: time budget of the whole call, shared evenly among what is still to do; None: each spec's own. render: the last
-    stage. A job that fails does not stop the others, nor the site; what failed is raised at the end.
+    seconds: time budget of the whole call, shared evenly among what is still to do; None: each spec's own. reuse: whether new
+    searches take over evaluations of others. render: the last stage. A job that fails does not stop the others, nor the site;
+    what failed is raised at the end.
     """
     with locked(places.zoo), locked(places.work):
         clear_leftovers(places.zoo)
@@ -102,7 +104,7 @@ def build(
         errors: list[MicrozooError] = []
         for number, job in enumerate(todo):
             report.job(job.place, number + 1, len(todo))
-            current = JobBuild(job, places, _share(job, seconds, len(todo) - number), report)
+            current = JobBuild(job, places, _share(job, seconds, len(todo) - number), report, reuse=reuse)
             try:
                 ids.extend(current.run())
             except MicrozooError as error:

@@ -183,7 +183,9 @@ class SearchRecord(Model):
     seed: int
     evaluations: int
     epochs: float
-    """Training epochs in all, as passes over the full training split."""
+    """Training epochs in all, as passes over the full training split; those of evaluations taken over are part of it."""
+    taken_over: int = 0
+    """How many of the first evaluations come from searches under other limits, by `zoo build --reuse`."""
     ordinal: int
     """Which evaluation became this entry."""
     points: tuple[SearchPoint, ...]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -49,10 +49,10 @@ create table if not exists evaluations (
 class History:
     """Owns the database file. Use as a context manager; rows come and go in the order of their ordinals, without gaps."""
 
-    def __init__(self, path: Path, identity: str, *, about: str = "") -> None:
+    def __init__(self, path: Path, identity: str, notes: Mapping[str, str] = MappingProxyType({})) -> None:
         """path: created where missing. identity: what decides the search, checked against what the file was made for.
 
-        about: words for people and for `zoo search show`; kept as they were when the file was made.
+        notes: by name, whatever else is worth knowing about it; those of the first opening stay.
         """
         self.path = path
         with _explained(path):
@@ -63,7 +63,7 @@ class History:
             self._connection.executescript(_SCHEMA)
             self._check_meta("format", FORMAT)
             self._check_meta("identity", identity)
-            self._connection.execute("insert or ignore into meta values ('about', ?)", (about,))
+            self._connection.executemany("insert or ignore into meta values (?, ?)", list(notes.items()))
 
     def __enter__(self) -> Self:
         return self
@@ -78,20 +78,28 @@ class History:
 
     def append(self, row: Row) -> None:
         """Commits one evaluation. Its ordinal must be the next one."""
-        candidate, evaluation = row.candidate, row.evaluation
-        values = (
-            *(getattr(candidate, name) for name in _CANDIDATE),
-            evaluation.validation_accuracy,
-            *astuple(evaluation.resources),
-            evaluation.epochs,
-            evaluation.failure,
-            evaluation.seconds,
-        )
         with _explained(self.path):
-            count = self._connection.execute("select coalesce(max(ordinal) + 1, 0) from evaluations").fetchone()[0]
-            assert candidate.ordinal == count, (candidate.ordinal, count)
-            marks = ", ".join("?" * len(_COLUMNS))
-            self._connection.execute(f"insert into evaluations ({', '.join(_COLUMNS)}) values ({marks})", values)  # noqa: S608
+            self._insert([row])
+
+    def fill(self, rows: Sequence[Row], notes: Mapping[str, str]) -> None:
+        """Commits the first evaluations of an empty history at once, with notes."""
+        with _explained(self.path), self._connection:
+            self._connection.execute("begin")
+            self._insert(rows)
+            self._connection.executemany("insert or replace into meta values (?, ?)", list(notes.items()))
+
+    def note(self, name: str) -> str | None:
+        """One of the notes."""
+        with _explained(self.path):
+            found = self._connection.execute("select value from meta where key = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        count = self._connection.execute("select coalesce(max(ordinal) + 1, 0) from evaluations").fetchone()[0]
+        assert [row.candidate.ordinal for row in rows] == list(range(count, count + len(rows))), count
+        marks = ", ".join("?" * len(_COLUMNS))
+        insert = f"insert into evaluations ({', '.join(_COLUMNS)}) values ({marks})"  # noqa: S608
+        self._connection.executemany(insert, [_values(row) for row in rows])
 
     def digest(self) -> str:
         """SHA-256 over everything but wall time: equal histories have equal digests."""
@@ -108,8 +116,8 @@ class History:
             )
 
 
-def read_history(path: Path) -> tuple[str, list[Row]]:
-    """What a history says about itself, and its rows; opened for reading only, so that a running search is not disturbed.
+def read_history(path: Path) -> tuple[dict[str, str], list[Row]]:
+    """The notes of a history by name, and its rows; opened for reading only, so that a running search is not disturbed.
 
     Raises HistoryError where there is none, or another format.
     """
@@ -118,10 +126,10 @@ def read_history(path: Path) -> tuple[str, list[Row]]:
     with _explained(path):
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
-            meta = dict(connection.execute("select key, value from meta").fetchall())
+            meta: dict[str, str] = dict(connection.execute("select key, value from meta").fetchall())
             if meta.get("format") != FORMAT:
                 raise HistoryError(f"{path}: format {meta.get('format')}, this version reads {FORMAT}", "build again")
-            return meta.get("about", ""), _rows(connection, path)
+            return meta, _rows(connection, path)
         finally:
             connection.close()
 
@@ -150,6 +158,19 @@ def _rows(connection: sqlite3.Connection, path: Path) -> list[Row]:
             raise HistoryError(f"{path}: evaluation {expected} is missing", "delete the file to begin the search anew")
         rows.append(_row(path, values))
     return rows
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    """In the order of the columns."""
+    candidate, evaluation = row.candidate, row.evaluation
+    return (
+        *(getattr(candidate, name) for name in _CANDIDATE),
+        evaluation.validation_accuracy,
+        *astuple(evaluation.resources),
+        evaluation.epochs,
+        evaluation.failure,
+        evaluation.seconds,
+    )
 
 
 def _row(path: Path, values: tuple[Any, ...]) -> Row:

@@ -93,9 +93,9 @@ class Proposer:
 
     def _candidate(self, rng: np.random.Generator, ordinal: int, newest: Sequence[Row]) -> Candidate | None:
         """newest: the population, those that failed included."""
-        if ordinal < len(self._first):
-            architecture, digest = self._first[ordinal]
-            return Candidate(ordinal, architecture.to_json(), digest, 0.0, None, REFERENCE)
+        for architecture, digest in self._first:
+            if digest not in self._seen:
+                return Candidate(ordinal, architecture.to_json(), digest, 0.0, None, REFERENCE)
         # A candidate whose promotion failed is as old as its last success.
         oldest = newest[0].candidate.ordinal if newest else 0
         parents = [known for known in self._ladder.standings(newest) if known.row.candidate.ordinal >= oldest]
