@@ -6,6 +6,7 @@ import torch
 
 from microzoo.graph.ops import Conv, Dense, Depthwise, weight_shape
 from microzoo.prune.groups import channel_groups
+from microzoo.prune.masks import ChannelMasks
 from microzoo.prune.shrink import masked, shrink
 from microzoo.train.evaluate import logits
 from microzoo.train.module import GraphModule, load
@@ -73,3 +74,31 @@ def test_indices_that_are_no_channels_are_refused(random_network, indices):
     name = channel_groups(graph)[0].name
     with pytest.raises(AssertionError):
         shrink(graph, weights, {name: np.array(indices, np.int64)})
+
+
+@pytest.mark.parametrize("saliency", ["l2", "relative"])
+def test_the_masks_find_the_channels_that_do_nothing_and_shrinking_them_changes_no_logit(random_network, saliency):
+    """In every group a random half of the channels is dead: no weight, no bias, no gamma, no beta. As many are to be cut."""
+    cut = 0
+    for seed in range(40):
+        graph, weights = random_network(seed)
+        generator = np.random.default_rng(2000 + seed)
+        groups = channel_groups(graph)
+        alive = {
+            group.name: np.sort(generator.choice(group.channels, -(-group.channels // 2), replace=False)) for group in groups
+        }
+        dead = masked(graph, weights, alive)
+        module = GraphModule(graph, generator)
+        load(module, dead)
+        masks = ChannelMasks(groups)
+        total = sum(group.channels for group in groups)
+        masks.renew(module.channel_weights(), 1 - sum(map(len, alive.values())) / max(1, total), saliency)
+        keep = masks.keep()
+        assert {name: indices.tolist() for name, indices in keep.items()} == {n: i.tolist() for n, i in alive.items()}, seed
+        smaller, smaller_weights = shrink(graph, dead, keep)
+        x = generator.standard_normal((4, *graph.input_shape)).astype(np.float32)
+        expected = logits(graph, dead, x)
+        actual = logits(smaller, smaller_weights, x)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(), err_msg=f"seed {seed}")
+        cut += total - sum(map(len, alive.values()))
+    assert cut > 100
