@@ -52,7 +52,7 @@ def test_a_longer_search_or_other_finals_keep_the_history(job: Job) -> None:
         assert search_identity(same) == identity
     for other in (
         changed(job, search={"parallel": 5}),
-        changed(job, search={"epochs": 3.0}),
+        changed(job, search={"epochs": 4.0}),
         changed(job, train={"learning_rate": 0.01}),
         changed(job, prune={"enabled": False}),
     ):

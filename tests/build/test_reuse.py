@@ -51,11 +51,29 @@ def jobs() -> tuple[Job, Job]:
     return small, large
 
 
+def test_failures_are_not_taken_over_and_hide_no_success() -> None:
+    failed = row(0, 50, name="same")
+    failed = replace(failed, evaluation=replace(failed.evaluation, failure="out of memory"))
+    taken = fitting([(Path("a"), [failed]), (Path("b"), [row(0, 50, name="same")])], LIMITS)
+    assert [path for path, _, _ in taken] == [Path("b")]
+
+
+def test_a_child_without_its_parent_still_counts_as_a_child() -> None:
+    orphan = row(1, 50, parent=0)
+    orphan = replace(orphan, candidate=replace(orphan.candidate, origin="widen"))
+    ((_, _, taken),) = fitting([(Path("a"), [row(0, 500), orphan])], LIMITS)
+    assert taken.candidate.parent is None
+    assert taken.candidate.is_child
+
+
 def test_only_histories_of_the_same_trainings_count(tmp_path: Path, jobs: tuple[Job, Job]) -> None:
     small, large = jobs
     assert training_identity(small) != "", "a digest"
     same_core = replace(small, target=small.target.model_copy(update={"core": large.target.core}))
     assert training_identity(same_core) == training_identity(large), "limits do not matter"
+    for other in ({"space": "munas"}, {"strategy": "random"}):
+        elsewhere = large.family.model_copy(update={"search": large.family.search.model_copy(update=other)})
+        assert training_identity(replace(large, family=elsewhere)) != training_identity(large), other
     longer = large.family.model_copy(update={"search": large.family.search.model_copy(update={"epochs": 9.0})})
     assert training_identity(replace(large, family=longer)) != training_identity(large)
     seeded = replace(large, family=large.family.model_copy(update={"seed": 7}))
@@ -115,4 +133,5 @@ finalists = 1
     assert "evaluations taken over from 1 other searches" in done.stderr
     shown = workshop.zoo("show", "digits/cortex-m0plus-8k/accurate", "--out", "other", "--json")
     search = json.loads(shown.stdout)["search"]
-    assert 0 < search["taken_over"] < search["evaluations"] == 8
+    assert 0 < search["taken_over"] < 8
+    assert search["evaluations"] == 8 + search["taken_over"], "the search's own evaluations come on top"

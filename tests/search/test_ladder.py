@@ -86,7 +86,10 @@ def test_errors_of_low_rungs_count_as_expected_at_the_top_by_hand() -> None:
 def test_children_have_a_ratio_of_their_own() -> None:
     """Children that inherited weights had 0.2 and have 0.3 from scratch: ratio 1.5; the first generation fell from 0.4 to 0.2."""
     first = [row(i, 0.6, 1) for i in range(4)]
-    children = [replace(found, candidate=replace(found.candidate, parent=0)) for found in (row(i, 0.8, 1) for i in range(4, 8))]
+    children = [
+        replace(found, candidate=replace(found.candidate, parent=0, origin="widen"))
+        for found in (row(i, 0.8, 1) for i in range(4, 8))
+    ]
     above = [promoted(8 + i, first[i], 0.8) for i in range(3)] + [promoted(11 + i, children[i], 0.7) for i in range(3)]
     known = {standing.row.candidate.ordinal: standing.error for standing in standings([*first, *children, *above], 2, 3)}
     assert known[3] == pytest.approx(0.4 * 0.5)

@@ -19,7 +19,7 @@ from microzoo.search.executor import LocalExecutor
 from microzoo.search.fitness import Bounds, Weights, draw_weights, scalarise
 from microzoo.search.front import dominates, finalists, pareto_front
 from microzoo.search.gate import Limits
-from microzoo.search.history import History
+from microzoo.search.history import History, read_history
 from microzoo.search.ladder import standings
 from microzoo.search.problem import Problem
 from microzoo.search.propose import Proposer
@@ -275,6 +275,22 @@ def test_a_damaged_row_is_named(tmp_path: Path) -> None:
     connection.close()
     with History(tmp_path / "h", "a") as history, pytest.raises(HistoryError, match="evaluation 0 is missing"):
         history.rows()
+
+
+def test_a_damaged_design_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with History(tmp_path / "h", "a") as history:
+        history.append(row(0, 0.5, 3))
+    with sqlite3.connect(tmp_path / "h") as connection:
+        connection.execute("update evaluations set design = '{}' where ordinal = 0")
+    connection.close()
+    with History(tmp_path / "h", "a") as history, pytest.raises(HistoryError, match="evaluation 0 of the history cannot be read"):
+        _ = history.rows()[0].candidate.architecture
+
+
+def test_a_history_that_is_being_made_is_empty(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "h").close()
+    (tmp_path / "h").touch()
+    assert read_history(tmp_path / "h") == ({}, [])
 
 
 def test_a_folder_in_the_way_is_explained(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from microzoo.errors import StorageError
 from microzoo.graph.serialise import dump_integer_model, parse_integer_model
 from microzoo.search.executor import LocalExecutor
 
+OUT_OF_MEMORY = "training out of memory"
+"""An outcome that is not kept: another moment or another machine may have enough."""
 Outcome = Final | str
 """A finished training, or why there is none."""
 
@@ -44,9 +46,10 @@ class Finisher:
         return self.folder / f"{task.ordinal}-{task.seed}-{stamp[:16]}.final"
 
     def __call__(self, task: FinalTask) -> Outcome:
-        """The outcome, which is on disk when this returns."""
+        """The outcome, which is on disk when this returns, unless another run may fare better."""
         outcome = self.trainer.finish(task)
-        write_atomically(self.path(task), dump_outcome(outcome))
+        if outcome != OUT_OF_MEMORY:
+            write_atomically(self.path(task), dump_outcome(outcome))
         return outcome
 
 

@@ -85,6 +85,7 @@ class JobBuild:
         self.job, self.places, self.report, self.reuse = job, places, report, reuse
         self.clock = Clock(seconds)
         self.taken_over = 0
+        self.exhausted = False
         self.identity = search_identity(job)
         self.workers = worker_count(job.family.search.parallel, places.device)
         self.arrays = history_path(places.work, job, self.identity).parent / "arrays"
@@ -111,9 +112,11 @@ class JobBuild:
 
     def _ended_by(self, rows: Sequence[Row], epochs: float) -> Literal["evaluations", "time budget", "space exhausted"]:
         """What ended the search, or cut the full trainings."""
-        if len(rows) >= self.job.family.search.evaluations and epochs >= self.job.family.train.epochs:
-            return "evaluations"
-        return "space exhausted" if self.clock.seconds is None else "time budget"
+        if epochs < self.job.family.train.epochs:
+            return "time budget"
+        if self.exhausted:
+            return "space exhausted"
+        return "evaluations" if len(rows) >= self.evaluations else "time budget"
 
     def _publish(self, drafts: list[Draft], record: BuildRecord) -> list[str]:
         """Writes the entries, unless those in the zoo are better; gives the IDs of what is in the zoo then."""
@@ -137,7 +140,7 @@ class JobBuild:
             nonlocal spent
             spent += rows[-1].evaluation.epochs
             rate = spent / max(1e-9, time.monotonic() - started)
-            self.report.searching(SearchProgress(rows, family.search.evaluations, self.clock.left, rate))
+            self.report.searching(SearchProgress(rows, self.evaluations, self.clock.left, rate))
             if self.kept is not None:
                 drop_old_weights(self.kept, len(rows), keep=family.search.population + 2 * family.search.parallel)
 
@@ -145,25 +148,28 @@ class JobBuild:
             return self.clock.search_is_over(rows, self._final_seconds)
 
         with History(history_path(self.places.work, self.job, self.identity), self.identity, self._notes()) as history:
-            known = history.rows()[: family.search.evaluations]
+            known = history.rows()
             if known:
                 self.report.note(f"{self.job.place}: going on after {len(known)} evaluations of an earlier run")
             else:
-                known = self._taken_over(history)[: family.search.evaluations]
-            self.taken_over = min(len(known), int(history.note(TAKEN_OVER) or 0))
-            if len(known) >= family.search.evaluations or over(known):
+                known = self._taken_over(history)
+            self.taken_over = int(history.note(TAKEN_OVER) or 0)
+            known = known[: self.evaluations]
+            if len(known) >= self.evaluations or over(known):
                 return known
             executor: LocalExecutor[Candidate, Evaluation]
             threads = self.places.device != "cpu"
             with LocalExecutor(self.trainer.evaluate, self.workers, threads=threads, on_death=self._died) as executor:
-                return search(
-                    problem_of(self.job),
-                    history,
-                    executor,
-                    evaluations=family.search.evaluations,
-                    on_row=progress,
-                    should_stop=over,
+                rows = search(
+                    problem_of(self.job), history, executor, evaluations=self.evaluations, on_row=progress, should_stop=over
                 )
+        self.exhausted = len(rows) < self.evaluations and not over(rows)
+        return rows
+
+    @property
+    def evaluations(self) -> int:
+        """Rows of a finished search: those that the spec asks for, on top of what was taken over."""
+        return self.job.family.search.evaluations + self.taken_over
 
     def _notes(self) -> dict[str, str]:
         family, search = self.job.family, self.job.family.search
@@ -233,10 +239,12 @@ class JobBuild:
                 "lower train.learning_rate, or look at the data",
             )
         limits = limits_of(self.job)
-        nearest = min((row.evaluation.resources for row in trained), key=limits.violation)
+        search = self.job.family.search
+        known = [standing.row.evaluation.resources for standing in standings(rows, search.rungs, search.reduction)]
+        nearest = min(known, key=limits.violation)
         return TargetInfeasibleError(
-            f"{self.job.place}: none of {len(trained)} trained candidates fits; the nearest one needs {limits.describe(nearest)}",
-            'raise search.evaluations, or use search.strategy = "microzoo", whose candidates all fit',
+            f"{self.job.place}: none of {len(known)} trained candidates fits; the nearest one needs {limits.describe(nearest)}",
+            "raise search.evaluations, or lower search.slack to 1, so that only what fits is trained",
         )
 
     def _finalists(

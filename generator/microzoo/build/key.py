@@ -33,11 +33,12 @@ def search_identity(job: Job) -> str:
 def training_identity(job: Job) -> str:
     """SHA-256 over everything that decides what a training of the search gives, besides candidate, rung and seed.
 
-    Searches of one training identity may take over each other's evaluations, whatever their limits are.
+    Searches of one training identity may take over each other's evaluations, whatever their limits are. Strategy and space are
+    part of it, so that a baseline stays one.
     """
     family = job.family.model_dump(mode="json", include={"prune"})
     family["train"] = job.family.train.model_dump(mode="json", exclude={"epochs", "seeds"})
-    search = {"epochs", "reduction", "rungs", "samples", "inherit"}
+    search = {"strategy", "space", "epochs", "reduction", "rungs", "samples", "inherit"}
     family["search"] = job.family.search.model_dump(mode="json", include=search)
     around = _surroundings(job)
     around["target"] = job.target.model_dump(mode="json", include={"runtime", "core"})

@@ -6,7 +6,6 @@ interrupt as any other. It is done on request only: without it a search depends 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +54,8 @@ def fitting(sources: Sequence[tuple[Path, Sequence[Row]]], limits: Limits) -> li
         for row in rows:
             candidate, below = row.candidate, row.candidate.promoted_from
             key = candidate.canonical, candidate.rung
-            if key in seen or not limits.fits(row.evaluation.resources) or (below is not None and below not in ordinals):
+            alone = below is not None and below not in ordinals
+            if key in seen or alone or row.evaluation.failure is not None or not limits.fits(row.evaluation.resources):
                 continue
             seen.add(key)
             ordinals[candidate.ordinal] = len(taken)
@@ -74,12 +74,8 @@ def take_over(taken: Sequence[tuple[Path, Row, Row]], history: History, kept: Pa
     inherits; a row whose weights are gone gets an empty file, from which nothing is inherited.
     """
     for path, old, new in taken:
-        if kept is not None and new.evaluation.failure is None:
+        if kept is not None:
             source = kept_weights(path.parent / "weights", old.candidate.ordinal)
-            target = kept_weights(kept, new.candidate.ordinal)
-            if source.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-            else:
-                write_atomically(target, b"")
+            content = source.read_bytes() if source.is_file() else b""
+            write_atomically(kept_weights(kept, new.candidate.ordinal), content)
     history.fill([new for _, _, new in taken], {TAKEN_OVER: str(len(taken))})

@@ -36,9 +36,9 @@ def kept_weights(folder: Path, ordinal: int) -> Path:
 
 def drop_old_weights(folder: Path, evaluations: int, *, keep: int) -> None:
     """Removes the weights that nobody can inherit any more: all but those of the newest `keep` evaluations."""
-    oldest = evaluations - keep - 1
-    if oldest >= 0:
-        kept_weights(folder, oldest).unlink(missing_ok=True)
+    for path in folder.glob("*.npz"):
+        if path.stem.isdecimal() and int(path.stem) < evaluations - keep:
+            path.unlink(missing_ok=True)
 
 
 def store_arrays(folder: Path, dataset: Dataset) -> None:

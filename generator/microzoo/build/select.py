@@ -11,8 +11,7 @@ from microzoo.cost.resources import Resources
 from microzoo.search.front import finalists, pareto_front
 from microzoo.search.gate import Limits
 from microzoo.search.ladder import Standing
-from microzoo.search.propose import REFERENCE
-from microzoo.search.types import Candidate
+from microzoo.search.types import REFERENCE, Candidate
 
 SMALL_ERROR_FACTOR = 2.0
 """A candidate may make twice the best one's errors and still be trained in full for its size."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from microzoo.build.job import limits_of
 from microzoo.build.key import search_identity
+from microzoo.build.reuse import TAKEN_OVER
 from microzoo.build.scratch import history_path, write_atomically
 from microzoo.build.zoo import overridden
 from microzoo.errors import HistoryError
@@ -216,12 +217,13 @@ def _job_state(job: Job, spec: Path, work: Path, seed: int | None) -> SearchStat
         notes, rows = read_history(path)
     except HistoryError as error:
         return replace(empty, problem=str(error), damaged=True)
-    return _filled(replace(empty, about=notes.get("about", "")), job, rows, limits)
+    planned = job.family.search.evaluations + int(notes.get(TAKEN_OVER, 0))
+    return _filled(replace(empty, about=notes.get("about", ""), trainings_planned=planned), job, rows, limits)
 
 
 def _filled(state: SearchState, job: Job, found: Sequence[Row], limits: Limits) -> SearchState:
     search = job.family.search
-    rows = found[: search.evaluations]
+    rows = found[: state.trainings_planned]
     ladder = Ladder(search.rungs, search.reduction)
     for row in rows:
         ladder.add(row)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from microzoo.train.loop import Trained
 
 
+STOPPED = "stopped"
+"""`Trained.failure` where the executor was left: says nothing about the candidate."""
+
+
 @dataclass(frozen=True)
 class FinalTask:
     """One full training: of evaluation `ordinal`, with the seed number `seed`, for `epochs` epochs."""
@@ -83,6 +87,8 @@ class Trainer:
     def finish(self, task: FinalTask) -> Final | str:
         """A finalist's full training and its quantisation; a text says why there is none."""
         trained = self._fit_in_full(task)
+        if trained.failure == STOPPED:
+            raise TrainingError("the training was stopped", "run the same command again")
         if trained.failure is not None:
             return f"training {trained.failure}"
         try:

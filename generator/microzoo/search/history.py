@@ -42,7 +42,7 @@ create table if not exists evaluations (
     epochs real not null,
     failure text,
     seconds real not null
-) strict;
+);
 """
 
 
@@ -126,8 +126,10 @@ def read_history(path: Path) -> tuple[dict[str, str], list[Row]]:
     with _explained(path):
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
+            if connection.execute("select count(*) from sqlite_master where name = 'meta'").fetchone()[0] == 0:
+                return {}, []  # a search that begins at this moment
             meta: dict[str, str] = dict(connection.execute("select key, value from meta").fetchall())
-            if meta.get("format") != FORMAT:
+            if meta and meta.get("format") != FORMAT:
                 raise HistoryError(f"{path}: format {meta.get('format')}, this version reads {FORMAT}", "build again")
             return meta, _rows(connection, path)
         finally:

@@ -66,7 +66,7 @@ class Ladder:
         self._finished[candidate.rung].append(row)
         self._highest[first] = row
         if below is not None and (before := self._rows[below].evaluation.error) > 0:
-            key = candidate.rung - 1, candidate.parent is not None
+            key = candidate.rung - 1, candidate.is_child
             self._ratios.setdefault(key, []).append(evaluation.error / before)
             self._ratio.pop(key, None)
 
@@ -96,13 +96,13 @@ class Ladder:
     def _standing(self, row: Row) -> Standing:
         error = row.evaluation.error
         for rung in range(row.candidate.rung, self.rungs - 1):
-            error *= self.ratio(rung, child=row.candidate.parent is not None)
+            error *= self.ratio(rung, child=row.candidate.is_child)
         return Standing(row, error)
 
     def ratio(self, rung: int, *, child: bool) -> float:
         """Median of (error at the next rung) / (error at `rung`) over the promoted, 1 while there are too few.
 
-        child: of those that have a parent, else of the first generation.
+        child: of those that a morphism made, else of the first generation.
         """
         key = rung, child
         if key not in self._ratio:

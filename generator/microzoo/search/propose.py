@@ -19,7 +19,7 @@ from microzoo.errors import TargetInfeasibleError
 from microzoo.search.fitness import MIN_ERROR, Bounds, draw_weights, scalarise
 from microzoo.search.ladder import Ladder, Standing
 from microzoo.search.problem import Problem
-from microzoo.search.types import Candidate, Row
+from microzoo.search.types import RANDOM, REFERENCE, Candidate, Row
 from microzoo.space.architecture import Architecture
 from microzoo.space.canonical import graph_digest
 from microzoo.space.morphisms import morph
@@ -31,8 +31,6 @@ MAX_DESCENT = 150
 MAX_CHILDREN = 200
 MAX_TOURNAMENTS = 25
 SPARSITY_STEP = 0.05
-
-RANDOM, REFERENCE = "random", "reference"
 
 Found = tuple[Architecture, str]
 """An architecture that passed the gate, and its canonical digest."""

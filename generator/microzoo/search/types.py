@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from microzoo.cost.resources import Resources
+from microzoo.errors import HistoryError
 from microzoo.space.architecture import Architecture
+
+RANDOM, REFERENCE = "random", "reference"
+"""Origins of the first generation."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,17 @@ class Candidate:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The genotype. Raises KeyError, TypeError or ValueError where `design` is damaged."""
-        return Architecture.from_json(self.design)
+        """The genotype. Raises HistoryError where `design` is damaged."""
+        try:
+            return Architecture.from_json(self.design)
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"evaluation {self.ordinal} of the history cannot be read ({error})"
+            raise HistoryError(problem, "delete the history to begin the search anew") from error
+
+    @property
+    def is_child(self) -> bool:
+        """Whether a morphism made it, from whatever parent."""
+        return self.origin not in (RANDOM, REFERENCE)
 
 
 @dataclass(frozen=True)

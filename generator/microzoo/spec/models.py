@@ -254,7 +254,7 @@ class SearchSpec(Model):
     slack: Annotated[float, Field(ge=1.0)] = 1.0
     """Candidates that need more than this many times a limit are not trained. 1: whatever does not fit. munas sets 10, where the
     ratios of its tournaments are capped, so that what fits hardly at all is not told apart."""
-    error_bound: Share | None = None
+    error_bound: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Error that counts as 1 in a tournament, as a limit does for a resource. Not given: the best error in the population. munas
     sets 0.1."""
     rungs: Annotated[int, Field(ge=1, le=8)] = 2
