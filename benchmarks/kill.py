@@ -2,9 +2,8 @@
 
     python benchmarks/kill.py [--times 50] [--evaluations 14] [--seed 0]
 
-Each time a search (digits, three rungs, pruning, two workers) begins anew in a folder of its own, is killed with SIGKILL at a
-moment drawn uniformly from the time that a whole search takes, the start and the last commit included, and is run again to its
-end. The digest of its history, everything but wall time, must be that of a search that was never killed. Every second time the
+Each time a search (digits, three rungs, pruning, two workers) begins anew in a folder of its own, is killed with SIGKILL up to a
+second (a random time) after it has committed a random number of evaluations, none included, and is run again to its end. The digest of its history, everything but wall time, must be that of a search that was never killed. Every second time the
 workers are killed too, as when a machine loses power; else they find out for themselves. The peer is a whole search: what a kill
 costs is printed as a ratio.
 """
@@ -23,6 +22,7 @@ import time
 from pathlib import Path
 
 from _lab import ROOT, setting
+from microzoo.search.history import History, count_evaluations
 
 SPEC = """
 dataset = "digits"
@@ -45,7 +45,6 @@ def child(folder: Path) -> None:
     from microzoo.build.training import Trainer
     from microzoo.data.load import load
     from microzoo.search.executor import LocalExecutor
-    from microzoo.search.history import History
     from microzoo.search.run import search
     from microzoo.search.types import Candidate, Evaluation
     from microzoo.spec.load import load_jobs
@@ -84,8 +83,6 @@ def whole(folder: Path) -> float:
 
 def state(folder: Path) -> tuple[int, str]:
     """Number of evaluations and digest of the history."""
-    from microzoo.search.history import History
-
     with History(folder / "history.sqlite", "identity") as history:
         return len(history.rows()), history.digest()
 
@@ -112,9 +109,12 @@ def main() -> None:
         print(f"never killed: {count} evaluations, {seconds:.1f} s, digest {expected[:16]}", flush=True)
         for number in range(arguments.times):
             folder = prepare(root / f"kill{number}", arguments.evaluations)
-            moment = draw.uniform(0.0, seconds)
+            began, wanted, delay = time.monotonic(), draw.randrange(count), draw.uniform(0.0, 1.0)
             process = start(folder)
-            time.sleep(moment)
+            while process.poll() is None and count_evaluations(folder / "history.sqlite") < wanted:
+                time.sleep(0.01)
+            time.sleep(delay)
+            moment = time.monotonic() - began
             if number % 2:
                 os.killpg(process.pid, signal.SIGKILL)
             else:

@@ -1,8 +1,8 @@
 """The fidelity schedule: most candidates get a short training, the promising ones longer and longer ones.
 
 Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2) inside
-aging evolution. Rung r trains `reduction ** r` times as long as rung 0, from scratch and with a learning-rate schedule of its own
-length. Of what finished at a rung, 1 / reduction is promoted. Where the paper promotes the best by one score, here each
+aging evolution. Rung r trains `reduction ** r` times as long as rung 0, with a learning-rate schedule of its own length and from
+scratch (at rung 0 a child may start from its parent's weights). Of what finished at a rung, 1 / reduction is promoted. Where the paper promotes the best by one score, here each
 promotion draws weights and takes the best by that scalarisation, so that small networks rise too; whatever is taken lies
 in the best 1 / reduction under its draw.
 

@@ -231,7 +231,7 @@ class SearchSpec(Model):
 
     strategy: Literal["microzoo", "munas", "random"] = "microzoo"
     """microzoo: ours. munas: as published (Liberis, Dudziak, Lane 2021), with its space, soft limits, 100 random parents,
-    tournaments of 25, 2,000 evaluations, and one full-length training a candidate. random: no evolution, random architectures
+    tournaments of 25, 2,000 evaluations, and one training of 20 epochs a candidate. random: no evolution, random architectures
     that fit, in µNAS' space. The last two are baselines. With prune.enabled = false they run without pruning. Other keys override
     what the strategy sets."""
     space: Literal["microzoo", "munas"] = "microzoo"
