@@ -3,7 +3,8 @@
     python benchmarks/kill.py [--times 50] [--evaluations 14] [--seed 0]
 
 Each time a search (digits, three rungs, pruning, two workers) begins anew in a folder of its own, is killed with SIGKILL up to a
-second (a random time) after it has committed a random number of evaluations, none included, and is run again to its end. The digest of its history, everything but wall time, must be that of a search that was never killed. Every second time the
+second (a random time) after it has committed a random number of evaluations, none included, and is run again to its end.
+The digest of its history, everything but wall time, must be that of a search that was never killed. Every second time the
 workers are killed too, as when a machine loses power; else they find out for themselves. The peer is a whole search: what a kill
 costs is printed as a ratio.
 """

@@ -2,9 +2,9 @@
 
 Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2) inside
 aging evolution. Rung r trains `reduction ** r` times as long as rung 0, with a learning-rate schedule of its own length and from
-scratch (at rung 0 a child may start from its parent's weights). Of what finished at a rung, 1 / reduction is promoted. Where the paper promotes the best by one score, here each
-promotion draws weights and takes the best by that scalarisation, so that small networks rise too; whatever is taken lies
-in the best 1 / reduction under its draw.
+scratch (at rung 0 a child may start from its parent's weights). Of what finished at a rung, 1 / reduction is promoted. Where the
+paper promotes the best by one score, here each promotion draws weights and takes the best by that scalarisation, so that small
+networks rise too; whatever is taken lies in the best 1 / reduction under its draw.
 
 Trainings of different rungs cannot be compared as they are. An error at a low rung counts times the ratio by which errors fell
 from each rung to the next among the promoted (the median, 1 while there are fewer than three): the error to be expected at the
