@@ -61,6 +61,16 @@ def test_build_publishes_a_model_that_fits_with_every_figure(built: Workshop) ->
     assert all(figure.method for figure in card.figures.values())
 
 
+def test_the_card_names_the_baseline_that_the_entry_had_to_beat(built: Workshop) -> None:
+    card = card_of(built)
+    baseline = card.search.baseline
+    assert baseline is not None
+    assert baseline.n == card.validation_int8.n == 2
+    assert card.validation_int8.mean >= baseline.mean, "the best of the finalists, of which the design is one"
+    page = (built.folder / "build/site/models" / ID / "index.html").read_text(encoding="utf-8")
+    assert "The baseline is the best reference design" in page
+
+
 def test_c_tflm_and_the_card_agree_on_every_test_input(built: Workshop) -> None:
     card = card_of(built)
     figure = card.figures["c_tflm_differences"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from microzoo.build.finals import dump_outcome, final_epochs, parse_outcome
-from microzoo.build.select import Finalist, pick_finalists, pick_winners
+from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
 from microzoo.build.training import Final
 from microzoo.cost.resources import Resources
 from microzoo.graph.graph import Graph
@@ -139,6 +139,19 @@ def test_a_model_that_is_larger_and_worse_than_a_chosen_one_is_no_winner() -> No
         ("accurate", 0),
         ("small", 2),
     ]
+
+
+def test_the_baseline_is_the_best_reference_design() -> None:
+    def drawn(found: Finalist) -> Finalist:
+        return replace(found, candidate=replace(found.candidate, origin="reference"))
+
+    designs = [
+        drawn(finalist(0, 900, 0.90)),
+        drawn(finalist(1, 900, 0.93)),
+        drawn(replace(finalist(2, 9, 0.99), failures=("dead",))),
+    ]
+    assert best_reference([finalist(3, 900, 0.99), *designs]) == designs[1]
+    assert best_reference([finalist(3, 900, 0.99)]) is None
 
 
 def test_a_candidate_of_which_a_seed_failed_stands_behind_all_others() -> None:

@@ -11,11 +11,11 @@ from typing import Literal
 from microzoo.build.budget import Clock, final_seconds
 from microzoo.build.finals import Outcome, final_epochs, train_finals
 from microzoo.build.key import search_identity, training_identity
-from microzoo.build.publish import Draft, TestData, build_record, draft
+from microzoo.build.publish import Draft, SearchFacts, TestData, build_record, draft
 from microzoo.build.report import Report, SearchProgress
 from microzoo.build.reuse import TAKEN_OVER, TRAINING, fitting, others, take_over
 from microzoo.build.scratch import drop_old_weights, finals_folder, history_path, store_arrays, weights_folder
-from microzoo.build.select import Finalist, pick_finalists, pick_winners
+from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
 from microzoo.catalog.card import BuildRecord
 from microzoo.catalog.ratchet import kept_instead
@@ -268,6 +268,7 @@ class JobBuild:
 
     def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], test: TestData) -> list[Draft]:
         """Measures the winners; one that does not fit is left out, and the next best takes its place."""
+        about = SearchFacts(self.taken_over, best_reference(candidates))
         remaining, missed = list(candidates), list[str]()
         measured: dict[int, Draft] = {}
         while remaining:
@@ -278,7 +279,7 @@ class JobBuild:
                 ordinal = finalist.candidate.ordinal
                 if ordinal not in measured:
                     self.report.measuring(f"{self.job.place}/{name}")
-                    measured[ordinal] = draft(self.job, finalist, rows, test, taken_over=self.taken_over)
+                    measured[ordinal] = draft(self.job, finalist, rows, test, about=about)
                 item = measured[ordinal].named(f"{self.job.place}/{name}", siblings)
                 if item.misses:
                     missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")

@@ -84,10 +84,20 @@ class TestData:
     validation: int
 
 
-def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData, *, taken_over: int = 0) -> Draft:
+@dataclass(frozen=True)
+class SearchFacts:
+    """About a search besides its rows. taken_over: how many of the first rows come from other searches. baseline: the best
+    reference design among the finalists.
+    """
+
+    taken_over: int = 0
+    baseline: Finalist | None = None
+
+
+def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData, *, about: SearchFacts) -> Draft:
     """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry.
 
-    taken_over: how many of the first rows come from other searches.
+    about: what the rows do not say.
     """
     model = finalist.finals[finalist.published_seed].model
     files = export_files(model, job.dataset.classes)
@@ -99,7 +109,7 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData, *, 
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         measurement = measure_entry(folder, job.target, x_test, test.part.y, predicted=predicted_figures(job, model))
-    return Draft(_card(job, finalist, rows, test, files, measurement, taken_over), files)
+    return Draft(_card(job, finalist, rows, test, files, measurement, about), files)
 
 
 def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
@@ -143,7 +153,7 @@ def _card(
     test: TestData,
     files: dict[str, bytes],
     measurement: Measurement,
-    taken_over: int,
+    about: SearchFacts,
 ) -> Card:
     preprocess = job.dataset.preprocess
     return Card(
@@ -180,13 +190,17 @@ def _card(
             )
             for seed, final in finalist.finals.items()
         ),
-        validation_int8=Spread(mean=finalist.mean_int8, standard_deviation=finalist.deviation_int8, n=len(finalist.finals)),
+        validation_int8=_spread(finalist),
         confusion=measurement.confusion,
         headline=measurement.headline,
         headline_file=measurement.headline_file,
-        search=_search(job, finalist, rows, taken_over),
+        search=_search(job, finalist, rows, about),
         known_limits=(*measurement.known_limits, *(f"A full training gave no model: {text}" for text in finalist.failures)),
     )
+
+
+def _spread(finalist: Finalist) -> Spread:
+    return Spread(mean=finalist.mean_int8, standard_deviation=finalist.deviation_int8, n=len(finalist.finals))
 
 
 def _dataset(job: Job, test: TestData) -> DatasetRecord:
@@ -223,7 +237,7 @@ def _target(job: Job) -> TargetRecord:
     )
 
 
-def _search(job: Job, finalist: Finalist, rows: Sequence[Row], taken_over: int) -> SearchRecord:
+def _search(job: Job, finalist: Finalist, rows: Sequence[Row], about: SearchFacts) -> SearchRecord:
     points = tuple(
         SearchPoint(
             ordinal=row.candidate.ordinal,
@@ -241,7 +255,9 @@ def _search(job: Job, finalist: Finalist, rows: Sequence[Row], taken_over: int) 
         seed=job.family.seed,
         evaluations=len(rows),
         epochs=round(sum(row.evaluation.epochs for row in rows), 3),
-        taken_over=taken_over,
+        origin=finalist.candidate.origin,
+        baseline=None if about.baseline is None else _spread(about.baseline),
+        taken_over=about.taken_over,
         ordinal=finalist.candidate.ordinal,
         points=points,
     )

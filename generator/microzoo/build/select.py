@@ -72,6 +72,12 @@ def _is_reference(standing: Standing) -> bool:
     return standing.row.candidate.origin == REFERENCE
 
 
+def best_reference(candidates: Sequence[Finalist]) -> Finalist | None:
+    """The reference design with the best mean over seeds, those with failed seeds last; None where none was trained in full."""
+    designs = [finalist for finalist in candidates if finalist.candidate.origin == REFERENCE]
+    return min(designs, key=lambda f: (len(f.failures), -f.mean_int8, f.candidate.ordinal), default=None)
+
+
 def pick_winners(candidates: Sequence[Finalist], winners: int, limits: Limits) -> list[tuple[str, Finalist]]:
     """(name, finalist): "accurate", then "small", then "balanced" (the middle one by size), all different.
 

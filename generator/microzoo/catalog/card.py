@@ -184,6 +184,11 @@ class SearchRecord(Model):
     evaluations: int
     epochs: float
     """Training epochs in all, as passes over the full training split; those of evaluations taken over are part of it."""
+    origin: str = ""
+    """How the published candidate came about: a reference design, random, or the morphism that made it."""
+    baseline: Spread | None = None
+    """The best reference design at the same limits, trained and judged in the same way: int8 validation accuracy over its seeds.
+    None where none was trained in full."""
     taken_over: int = 0
     """How many of the first evaluations come from searches under other limits, by `zoo build --reuse`."""
     ordinal: int
