@@ -24,7 +24,7 @@ TARGET = small_target(ram_bytes=8 * 1024, flash_bytes=8 * 1024, macs=200_000)
 TRAIN, VALIDATION = 2000, 1500
 SEARCH = {"strategy": "munas", "population": 20, "tournament": 5, "random_parents": 20, "epochs": 4.0, "error_bound": 0.05}
 WITH, WITHOUT = "with pruning", "without pruning"
-SIZES = (512, 1024, 2048, 4096, 8192)
+SIZES = (4096, 8192, 16384, 32768, 65536)
 WORST_ERROR = 0.5
 FILE = RESULTS / "pruning.json"
 

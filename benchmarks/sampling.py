@@ -2,8 +2,9 @@
 
     python benchmarks/sampling.py [--count 2000] [--branched 1000] [--repetitions 5]
 
-Two goals: at least 2,000 architectures a second and core through sampling (or a morphism), lowering, prediction and canonical
-form, in either space; and the minimum-peak order of any branched graph of 30 operators within 5 ms. Times are the least over the
+Two goals: at least 2,000 architectures a second and core through sampling (or a morphism), lowering, canonical form and the gate
+of the search (64 KB of RAM, 64 KB of flash, 5 M multiply-accumulates; what surely does not fit has its order not searched), in
+either space; and the minimum-peak order of any branched graph of 30 operators within 5 ms. Times are the least over the
 repetitions, one architecture at a time; every repetition draws the same architectures.
 
 Peers, measured in the same run on the same architectures: a deep copy of an architecture (what a search on mutable objects does
@@ -31,9 +32,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import microzoo
 from microzoo.cost.liveness import liveness
 from microzoo.cost.memory import best_order
-from microzoo.cost.predict import predict
+from microzoo.cost.predict import predict, predict_within
 from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad
+from microzoo.search.gate import Limits
 from microzoo.space.architecture import Architecture
 from microzoo.space.canonical import graph_digest
 from microzoo.space.lowering import lower
@@ -41,6 +43,7 @@ from microzoo.space.morphisms import morph
 from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE, SpaceRules, sample
 
 INPUT_SHAPE, CLASSES = (28, 28, 1), 10
+LIMITS = Limits(65536, 65536, 5_000_000)
 GOAL_RATE, GOAL_ORDER_MS, BRANCHED_OPERATORS = 2000, 5.0, 30
 PLAIN_LIMIT = 20_000
 """Graphs with more sets of operators than this are left out of the comparison with the plain dynamic programme."""
@@ -144,6 +147,10 @@ def report(name: str, rules: SpaceRules, count: int, repetitions: int) -> list[f
 
     def gated(architecture: Architecture) -> object:
         graph = lower(architecture, INPUT_SHAPE, CLASSES)
+        return predict_within(graph, "c", "cortex-m4", LIMITS.fits), graph_digest(graph)
+
+    def predicted(architecture: Architecture) -> object:
+        graph = lower(architecture, INPUT_SHAPE, CLASSES)
         return predict(graph, "c", "cortex-m4"), graph_digest(graph)
 
     def figures(architecture: Any) -> object:
@@ -159,9 +166,11 @@ def report(name: str, rules: SpaceRules, count: int, repetitions: int) -> list[f
     torch_counts(graphs[0])
     peer = sum(seconds_each(torch_counts, [graphs[i] for i in few], 1)) / sum(predictions[i] for i in few)
     row("lower + predict", predictions, f"{peer:.0f} x as fast as torch's module and flop counter")
+    whole = seconds_each(lambda _: predicted(sample(rng, rules)), architectures, repetitions, rng)
+    row("sample + lower + predict + digest", whole, "whether it fits or not")
     sampled = seconds_each(lambda _: gated(sample(rng, rules)), architectures, repetitions, rng)
     changed = seconds_each(lambda a: gated(morph(rng, a, rules)[1]), architectures, repetitions, rng)
-    rates = [row("sample + lower + predict + digest", sampled), row("morph + lower + predict + digest", changed)]
+    rates = [row("sample + lower + gate + digest", sampled), row("morph + lower + gate + digest", changed)]
     orders = seconds_each(best_order, graphs, repetitions)
     row("minimum-peak order", orders, f"worst {max(orders) * 1e3:.1f} ms, {len(graphs[int(np.argmax(orders))].ops)} operators")
     small = [index for index, graph in enumerate(graphs) if plain_minimum(graph) is not None]
