@@ -14,7 +14,6 @@ A subset of Fashion-MNIST, a small target, so that an epoch takes about a second
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 import tomllib
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-import microzoo
+from _lab import setting
 from microzoo.cost.predict import predict
 from microzoo.data.load import load
 from microzoo.graph.graph import Graph
@@ -284,13 +283,6 @@ def report_evolution(setting: Setting, found: dict[str, Floats]) -> None:
     print(f"; {(gain > 0).sum()} of {len(gain)} seeds better; ratio of errors {ratio:.2f}")
 
 
-def machine() -> str:
-    """The processor's name, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-
-
 def setting_of_data(epochs: float, seeds: int) -> Setting:
     spec = DatasetSpec.model_validate(tomllib.loads(SPEC.read_text(encoding="utf-8")))
     dataset = load(DATASET, spec)
@@ -310,16 +302,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.platform()}, {machine()}, one core")
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
-    print(f"{versions}, microzoo {microzoo.__version__}")
+    print(f"{setting()}; one core")
     print(f"{DATASET}: {TRAINING} to train on, {VALIDATION} to validate on; {LIMITS}")
-    setting = setting_of_data(arguments.epochs, arguments.seeds)
+    shared = setting_of_data(arguments.epochs, arguments.seeds)
     parts: list[tuple[str, Callable[[Setting], None]]] = [("ranking", ranking), ("evolution", evolution)]
     for name, part in parts:
         if arguments.part in (name, "all"):
             started = time.perf_counter()
-            part(setting)
+            part(shared)
             print(f"  ({time.perf_counter() - started:.0f} s)", flush=True)
 
 

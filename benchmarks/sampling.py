@@ -15,11 +15,9 @@ against lowering + prediction; a plain dynamic programme over all sets of execut
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +27,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-import microzoo
+from _lab import setting
 from microzoo.cost.liveness import liveness
 from microzoo.cost.memory import best_order
 from microzoo.cost.predict import predict, predict_within
@@ -205,13 +203,6 @@ def report_orders(count: int, repetitions: int) -> None:
     print(f"  worst {worst:.1f} ms; goal {GOAL_ORDER_MS:.0f} ms: {verdict(worst < GOAL_ORDER_MS)}")
 
 
-def machine() -> str:
-    """The processor's name, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-
-
 def main() -> None:
     """Print the tables of both spaces."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -220,9 +211,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.platform()}, {machine()}, one core")
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
-    print(f"{versions}, microzoo {microzoo.__version__}")
+    print(f"{setting()}; one core")
     for name, rules in (("µNAS' space", MUNAS_SPACE), ("Microzoo's space", MICROZOO_SPACE)):
         slowest = min(report(name, rules, arguments.count, arguments.repetitions))
         met = verdict(slowest >= GOAL_RATE)
