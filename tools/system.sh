@@ -35,7 +35,7 @@ without() { # what happens without package $1
         ca-certificates) echo 'downloads may fail' ;;
         gcc | libc6-dev) echo 'the generated C is not run: an entry for a target with runtime "c" cannot be measured' ;;
         gcc-arm-none-eabi | libnewlib-arm-none-eabi) echo 'flash and RAM of the linked C are predicted, not measured; tests marked "arm" are skipped' ;;
-        qemu-system-arm) echo 'nothing is run on an emulated Cortex-M' ;;
+        qemu-system-arm) echo 'no instructions are counted: nothing runs on an emulated Cortex-M; tests of it are skipped' ;;
         chromium) echo 'tests marked "browser" are skipped' ;;
         git) echo 'the tests that look at the tracked files fail' ;;
         dataset-fashion-mnist) echo 'the tests that read Fashion-MNIST are skipped, unless MICROZOO_DATA has it' ;;
@@ -76,8 +76,8 @@ install() { # "$@": all in one go; if that fails one by one, so that one bad pac
 }
 
 case ${1:-} in
-    build) packages='ca-certificates python3-venv gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi' ;;
-    test) packages='git qemu-system-arm chromium dataset-fashion-mnist' ;;
+    build) packages='ca-certificates python3-venv gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm' ;;
+    test) packages='git chromium dataset-fashion-mnist' ;;
     *)
         echo 'usage: sh tools/system.sh build|test' >&2
         exit 2

@@ -24,6 +24,8 @@ PACKAGES = {
     "onnxruntime": "measures .onnx",
     "ai-edge-litert": "writes .tflite and measures it with LiteRT's reference kernels",
     "tflite-micro": "measures .tflite with TensorFlow Lite Micro: accuracy and arena; x86-64 Linux only",
+    "ziglang": "compiles the C export to wasm",
+    "wasmtime": "measures the wasm",
     "mkdocs-material": "renders the site",
 }
 TOOLS = {
@@ -32,7 +34,7 @@ TOOLS = {
         "links the C export for the target, to measure its flash and RAM",
         "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     ),
-    ("qemu-system-arm",): ("runs tests of the C kernels on an emulated Cortex-M", "qemu-system-arm"),
+    ("qemu-system-arm",): ("counts the instructions of the C export on an emulated Cortex-M", "qemu-system-arm"),
     ("chromium",): ("tests the site in a browser", "chromium"),
 }
 

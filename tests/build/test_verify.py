@@ -20,7 +20,7 @@ from microzoo.cli import app
 from microzoo.data.arrays import Dataset, Part
 from microzoo.data.load import checksum
 from microzoo.errors import CatalogError, MeasurementError
-from microzoo.measure import footprint
+from microzoo.measure import arm
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.entry import Measurement, NotRun, measure_entry
 from microzoo.measure.runtimes import TflmRuntime
@@ -407,7 +407,7 @@ def test_real_measurements_with_and_without_the_tools(runtime: str, tmp_path: Pa
     assert compare(rich_card, target, rich) == []
     monkeypatch.setattr(CRuntime, "missing", lambda _: "no compiler")
     monkeypatch.setattr(TflmRuntime, "missing", lambda _: "no wheel")
-    monkeypatch.setattr(footprint, "COMPILER", "arm-none-eabi-absent")
+    monkeypatch.setattr(arm, "COMPILER", "arm-none-eabi-absent")
     poor_card, poor = measure()
     assert compare(poor_card, target, poor) == []
     for found in (compare(rich_card, target, poor), compare(poor_card, target, rich)):

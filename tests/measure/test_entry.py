@@ -9,7 +9,7 @@ import pytest
 
 from microzoo.catalog.card import Figure
 from microzoo.errors import MeasurementError, ToolMissingError
-from microzoo.measure import footprint
+from microzoo.measure import arm
 from microzoo.measure.accuracy import NOMINAL_SECONDS, affordable_inputs, confusion_matrix
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.entry import entry_files, measure_entry, nominal_inputs
@@ -106,7 +106,7 @@ def test_litert_is_bounded_too_and_says_the_same_where_it_stands_in_for_the_c(en
 
 
 def test_a_machine_without_tools_says_what_was_not_run(entry, model, monkeypatch):
-    monkeypatch.setattr(footprint, "COMPILER", "arm-none-eabi-absent")
+    monkeypatch.setattr(arm, "COMPILER", "arm-none-eabi-absent")
     monkeypatch.setattr(TflmRuntime, "missing", lambda _: "no wheel")
     monkeypatch.setattr(CRuntime, "missing", lambda _: "no compiler")
     found = measure_entry(entry, target(), images(8), labels(model)[:8], predicted=PREDICTED)

@@ -3,8 +3,9 @@
 import pytest
 
 from microzoo.errors import MeasurementError, ToolMissingError
-from microzoo.measure import footprint
-from microzoo.measure.footprint import CORE_FLAGS, footprint_figures, measure_footprint
+from microzoo.measure import arm
+from microzoo.measure.arm import CORE_FLAGS
+from microzoo.measure.footprint import footprint_figures, measure_footprint
 
 pytestmark = pytest.mark.arm
 
@@ -100,7 +101,7 @@ def test_sources_that_do_not_compile(tmp_path):
 
 
 def test_without_the_compiler_values_are_none_with_the_remedy(entry, monkeypatch):
-    monkeypatch.setattr(footprint, "COMPILER", "arm-none-eabi-absent")
+    monkeypatch.setattr(arm, "COMPILER", "arm-none-eabi-absent")
     figures = footprint_figures(entry / "c", "cortex-m4")
     assert all(figure.value is None and "gcc-arm-none-eabi" in figure.method for figure in figures.values())
     with pytest.raises(ToolMissingError, match="libnewlib-arm-none-eabi"):
