@@ -39,7 +39,7 @@ docs: $(READY) ## Write the generated pages and schemas anew: command line, JSON
 	$(BIN)/python -m typer microzoo.cli utils docs --name zoo --title "Command line" --output site/pages/reference/cli.md
 
 lock: $(READY) ## Resolve requirements/*.txt again, keeping what still fits (ARGS=--upgrade for the newest)
-	$(LOCK) $(ARGS) --extra tflm --extra wasm --group dev pyproject.toml -o requirements/all.txt
+	$(LOCK) $(ARGS) --extra tflm --extra wasm --extra ethos --group dev pyproject.toml -o requirements/all.txt
 	echo uv | $(LOCK) $(ARGS) - -o requirements/uv.txt
 
 clean: ## Remove what was generated and the caches; keep .venv and the search history in build/work

@@ -55,6 +55,7 @@ def test_all_shipped_targets_have_the_documented_budgets() -> None:
         "cortex-m4-64k": (64 << 10, 64 << 10),
         "cortex-m4-256k": (256 << 10, 1 << 20),
         "cortex-m7-320k": (320 << 10, 1 << 20),
+        "cortex-m55-u55": (256 << 10, 1 << 20),
     }
 
 
@@ -123,6 +124,10 @@ def test_mistakes_of_several_files_come_together(specs: Path) -> None:
     [
         (TARGET.replace("ram_bytes = 65536", "ram_bytes = 0"), "budget.ram_bytes: 0 should be greater than or equal to 1"),
         (TARGET.replace("cortex-m4", "cortex-m9"), 'core: "cortex-m9" is not allowed; did you mean "cortex-m'),
+        (
+            TARGET + '[npu]\naccelerator = "ethos-u55-128"\nsystem = "Ethos_U65_Embedded"\n',
+            "system Ethos_U65_Embedded is not one of ethos-u55",
+        ),
         (TARGET + "[reserve]\nram_bytes = 65536\n", "reserve.ram_bytes = 65536 leaves nothing of budget.ram_bytes = 65536"),
         (TARGET.replace('title = "t"\n', ""), "title: this key is missing; One line for people."),
     ],

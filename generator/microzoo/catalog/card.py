@@ -28,7 +28,7 @@ class Figure(Model):
     """One number with how it came about. `value` None: it could not be had, and `method` says why."""
 
     value: float | int | None
-    unit: Literal["bytes", "macs", "instructions", "ms", "share", "count"]
+    unit: Literal["bytes", "macs", "instructions", "cycles", "ms", "share", "count"]
     kind: Kind
     method: str
     """How: which formula, or which tool on which file; or why there is no value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Unit = Literal["bytes", "macs", "instructions", "ms", "share", "count"]
+Unit = Literal["bytes", "macs", "instructions", "cycles", "ms", "share", "count"]
 
 KIB = 1024
 _FINE_N = 1000
@@ -54,6 +54,8 @@ def quantity(value: float, unit: Unit) -> str:
             return f"{short(value)} MACs"
         case "instructions":
             return f"{short(value)} instructions"
+        case "cycles":
+            return f"{short(value)} cycles"
         case "ms":
             return f"{value:.3g} ms"
         case "share":
@@ -71,6 +73,8 @@ def exact(value: float, unit: Unit) -> str:
             return f"{grouped(value)} MACs"
         case "instructions":
             return f"{grouped(value)} instructions"
+        case "cycles":
+            return f"{grouped(value)} cycles"
         case "ms":
             return f"{value:.6g} ms"
         case "share":

@@ -52,6 +52,23 @@ class TargetReserve(Model):
     """Flash in bytes for the application's own code."""
 
 
+class NpuSpec(Model):
+    """An Arm Ethos-U beside the core, and the system that Arm's compiler Vela is told to compile and estimate for."""
+
+    accelerator: Literal["ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
+    """The NPU and its multiply-accumulates a cycle."""
+    system: Literal["Ethos_U55_Deep_Embedded", "Ethos_U55_High_End_Embedded", "Ethos_U65_Embedded", "Ethos_U65_Mid_End"]
+    """System configuration of Vela: the NPU's clock, and bandwidth and latency of the memories."""
+    memory: Literal["Sram_Only", "Shared_Sram"] = "Shared_Sram"
+    """Memory mode of Vela. Shared_Sram: weights in flash, activations in SRAM; Sram_Only: both in SRAM."""
+
+    @model_validator(mode="after")
+    def _one_generation(self) -> Self:
+        if self.accelerator[6:9] != self.system[6:9].lower():
+            raise ValueError(f"system {self.system} is not one of {self.accelerator[:9]}")
+        return self
+
+
 class TargetSpec(Model):
     """An MCU class with hard budgets. Its name is the file's."""
 
@@ -71,6 +88,8 @@ class TargetSpec(Model):
     """What the application keeps."""
     boards: tuple[str, ...] = ()
     """Boards or parts of this class, for people."""
+    npu: NpuSpec | None = None
+    """The NPU, where it has one. Its figures stand beside those of the core alone; it needs ethos-u-vela."""
 
     @model_validator(mode="after")
     def _something_left(self) -> Self:
