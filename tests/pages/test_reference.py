@@ -28,3 +28,9 @@ def test_optional_keys_and_arrays_of_tables():
     core = next(row for row in tables("target")[""].rows if row.key == "core")
     assert core.type.startswith('one of "cortex-m0", ')
     assert {row.key for row in tables("target")[""].rows} < set(TargetSpec.model_fields)
+
+
+def test_a_table_that_may_be_left_out_has_its_keys():
+    npu = {row.key: row for row in tables("target")["[npu]"].rows}
+    assert set(npu) == {"accelerator", "system", "memory"}
+    assert npu["accelerator"].required and npu["memory"].default == '"Shared_Sram"'

@@ -69,8 +69,9 @@ def _tables(kind: str, schema: dict[str, Any]) -> Iterator[SchemaTable]:
 
 
 def _reference(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any] | None:
-    """The model that a property points to, itself or as the items of an array."""
-    pointer = value.get("$ref") or value.get("items", {}).get("$ref")
+    """The model that a property points to, itself, where it may be left out, or as the items of an array."""
+    choices = (value, value.get("items", {}), *value.get("anyOf", ()))
+    pointer = next((choice["$ref"] for choice in choices if "$ref" in choice), None)
     found: dict[str, Any] | None = schema["$defs"][pointer.rsplit("/", 1)[-1]] if pointer else None
     return found
 
