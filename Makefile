@@ -10,10 +10,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench site docs lock clean
+.PHONY: help setup demo test conformance bench site docs lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(TEST_READY) ## Install everything into .venv, and the system packages that the tests need
 
@@ -27,6 +27,9 @@ test: $(TEST_READY) ## Lint, type-check, check the layers, run the tests on two 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+conformance: $(TEST_READY) ## Compare 1,000 random networks in every runtime on two cores (ARGS="--networks 200" for fewer)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/conformance -n 2 --dist loadgroup --networks 1000 --publish $(ARGS)
 
 bench: $(READY) ## Run every benchmark; each prints its machine and a ratio to its peer
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -5,6 +5,7 @@ import onnx as onnx_library
 import pytest
 
 from microzoo.export.onnx import IR_VERSION, OPSET, onnx
+from microzoo.spec.models import Preprocess
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,17 @@ def test_signature_opset_and_metadata(model, float_io):
     assert int(properties["output_zero_point"]) == model.tensors[model.graph.output].zero_point
     assert properties["input_layout"] == "NCHW"
     assert properties["labels"] == "a\nb\nc\nd"
+    assert properties["opset"] == str(OPSET)
+    assert properties["signature"] == ("float32" if float_io else "int8")
+    assert "input_normalization" not in properties
+
+
+def test_the_normalisation_stands_in_the_metadata(model):
+    preprocess = Preprocess(raw_min=0.0, raw_max=255.0, scale=1 / 255, mean=0.5)
+    proto = onnx_library.load_from_string(onnx(model, normalisation=preprocess))
+    properties = {entry.key: entry.value for entry in proto.metadata_props}
+    assert properties["input_normalization"] == "real = raw * 0.00392156863 - 0.5"
+    assert properties["quantization"] == "real = scale * (q - zero_point)"
 
 
 def test_scales_of_activations_have_no_dimension(model):

@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from microzoo.errors import ExportError
+from microzoo.export.metadata import normalisation_text
 from microzoo.export.plan import plan
-from microzoo.export.tflite import tflite
+from microzoo.export.tflite import VERSIONS, Builtin, min_runtime_version, tflite
 from microzoo.graph.ops import Conv
+from microzoo.measure.runtimes import LiteRtRuntime, TflmRuntime
+from microzoo.quantise.reference import run
+from microzoo.spec.models import Preprocess
 
 from .networks import Builder, random_inputs, random_model
 
@@ -47,6 +51,60 @@ def test_signature_and_description(model, parsed):
     assert source.quantization.scale[0] == np.float32(model.tensors["input"].scale)
     assert parsed.description == b"Microzoo int8 model"
     assert _metadata(parsed, "labels").decode() == "a\né\nc\nd"
+
+
+def test_the_minimum_runtime_version_is_what_the_newest_operator_needs(parsed):
+    assert _metadata(parsed, "min_runtime_version") == b"1.14.0" + bytes(10)
+    assert min_runtime_version([Builtin.RESHAPE]) == "1.5.0"
+    assert min_runtime_version([Builtin.RESHAPE, Builtin.ADD]) == "1.14.0"
+    versions = {code.builtinCode: code.version for code in parsed.operatorCodes}
+    assert versions == {builtin: VERSIONS[builtin] for builtin in versions}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "real = raw"),
+        ({"scale": 1 / 255}, "real = raw * 0.00392156863"),
+        ({"mean": 0.5, "std": 0.25}, "real = (raw - 0.5) / 0.25"),
+        ({"scale": 0.5, "mean": -3.0}, "real = raw * 0.5 + 3"),
+        ({"std": 2.0}, "real = raw / 2"),
+    ],
+)
+def test_the_normalisation_is_a_formula_that_computes_the_real_input(fields, text):
+    preprocess = Preprocess(raw_min=0.0, raw_max=255.0, **fields)
+    assert normalisation_text(preprocess) == text
+    for raw in (0.0, 1.0, 77.0, 255.0):
+        real = (raw * preprocess.scale - preprocess.mean) / preprocess.std
+        assert eval(text.removeprefix("real = "), {"raw": raw}) == pytest.approx(real, rel=1e-7)
+
+
+def test_metadata_are_few_bytes_and_every_reader_of_the_file_takes_them(model, tmp_path):
+    preprocess = Preprocess(raw_min=0.0, raw_max=255.0, scale=1 / 255, mean=0.2860, std=0.3530)
+    full = tflite(model, labels=("a", "b", "c", "d"), normalisation=preprocess)
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(full, 0))
+    names = [entry.name.decode() for entry in parsed.metadata]
+    assert names == ["OfflineMemoryAllocation", "min_runtime_version", "labels", "input_normalization"]
+    assert _metadata(parsed, "input_normalization") == b"real = (raw * 0.00392156863 - 0.286) / 0.353"
+    assert len(full) - len(tflite(model)) <= 256
+    images = random_inputs(model, 2, 0)
+    expected = run(model, images)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(full)
+    assert np.array_equal(LiteRtRuntime().run(path, images), litert_logits(tflite(model), images))
+    if TflmRuntime().missing() is None:
+        assert np.array_equal(TflmRuntime().run(path, images), expected)
+
+
+def litert_logits(data: bytes, images: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    rows = []
+    for image in images:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return np.concatenate(rows)
 
 
 def test_the_memory_plan_travels_along(model, parsed):

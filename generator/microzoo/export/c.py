@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from microzoo.errors import ExportError
 from microzoo.export.plan import MemoryPlan, plan
+from microzoo.graph.check import check
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Shape
@@ -34,13 +35,11 @@ def c_sources(model: IntegerModel, *, name: str = "model", labels: tuple[str, ..
     """File name -> text: `<name>.c`, `<name>.h` and KERNEL_FILES. Symbols and macros begin with `name`, made an identifier.
 
     labels: class names in the order of the logits, or empty; given, the source holds them as `<name>_labels`.
-    The same model gives the same text. Raises ExportError on a dimension over MAX_EXTENT, a layer padded by more than its
-    kernel, or a number of labels that is not the number of classes.
+    The same model gives the same text. Raises ExportError where `graph.check` does, on a dimension over MAX_EXTENT, and on a
+    layer padded by more than its kernel.
     """
     identifier = c_identifier(name)
-    classes = model.graph.shapes[model.graph.output][0]
-    if labels and len(labels) != classes:
-        raise ExportError(f"{name}: {len(labels)} labels for {classes} classes", "give one label a class")
+    check(model, labels)
     for op in model.graph.ops:
         _check(model, op)
     memory = c_plan(model.graph)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
+from microzoo.export.metadata import Normalisation, normalisation_text
+from microzoo.graph.check import check
 from microzoo.graph.integer import IntegerModel
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Shape
 
@@ -19,13 +21,21 @@ OPSET = 17
 IR_VERSION = 8
 
 
-def onnx(model: IntegerModel, *, float_io: bool = False, labels: tuple[str, ...] = ()) -> bytes:
+def onnx(
+    model: IntegerModel,
+    *,
+    float_io: bool = False,
+    labels: tuple[str, ...] = (),
+    normalisation: Normalisation | None = None,
+) -> bytes:
     """The model as .onnx: input (N, C, H, W), output (N, classes), named as in the graph; any batch size.
 
-    int8 in and out, or with `float_io` float32 in and out (quantised and dequantised inside). Layout, scales and zero points
-    of both ends, and the labels if given (one a line), stand in the model's metadata. The same model gives the same bytes.
+    int8 in and out, or with `float_io` float32 in and out (quantised and dequantised inside). Opset, layout, scales and zero
+    points of both ends, and, if given, the labels (one a line) and how raw values become the real input, stand in the model's
+    metadata. The same model gives the same bytes. Raises ExportError where `graph.check` does.
     """
-    return _Writer(model, float_io).write(labels)
+    check(model, labels)
+    return _Writer(model, float_io).write(labels, normalisation)
 
 
 def _channels_first(shape: Shape) -> list[int]:
@@ -41,7 +51,7 @@ class _Writer:
         self.constants: list[TensorProto] = []
         self.dequantised: dict[str, str] = {}
 
-    def write(self, labels: tuple[str, ...]) -> bytes:
+    def write(self, labels: tuple[str, ...], normalisation: Normalisation | None) -> bytes:
         graph = self.model.graph
         # With float ends the graph's own names belong to the float tensors that a user sees.
         self.inner = {
@@ -65,18 +75,28 @@ class _Writer:
         proto = helper.make_model(
             body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="microzoo"
         )
-        helper.set_model_props(proto, self._properties(labels))
+        helper.set_model_props(proto, self._properties(labels, normalisation))
         checker.check_model(proto, full_check=True)
         data: bytes = proto.SerializeToString(deterministic=True)
         return data
 
-    def _properties(self, labels: tuple[str, ...]) -> dict[str, str]:
+    def _properties(self, labels: tuple[str, ...], normalisation: Normalisation | None) -> dict[str, str]:
         graph = self.model.graph
-        properties = {"input_layout": "NCHW", "output_layout": "NC", "signature": "float32" if self.float_io else "int8"}
+        properties = {
+            "input_layout": "NCHW",
+            "output_layout": "NC",
+            "signature": "float32" if self.float_io else "int8",
+            "opset": str(OPSET),
+            "quantization": "real = scale * (q - zero_point)",
+        }
         for end, name in (("input", graph.input), ("output", graph.output)):
             properties[f"{end}_scale"] = f"{np.float32(self.model.tensors[name].scale):.9g}"
             properties[f"{end}_zero_point"] = str(self.model.tensors[name].zero_point)
-        return properties | ({"labels": "\n".join(labels)} if labels else {})
+        if labels:
+            properties["labels"] = "\n".join(labels)
+        if normalisation is not None:
+            properties["input_normalization"] = normalisation_text(normalisation)
+        return properties
 
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))

@@ -7,6 +7,7 @@ and additions happen in place.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import flatbuffers
@@ -15,13 +16,17 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from microzoo.errors import ExportError
+from microzoo.export.metadata import Normalisation, normalisation_text
 from microzoo.export.plan import plan
+from microzoo.graph.check import check
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, Quantisation
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, same_padding
 
 ARENA_ALIGNMENT = 16
-"""TFLM's MicroArenaBufferAlignment: offline offsets that are not multiples of it are refused."""
+"""TFLM's MicroArenaBufferAlignment. TFLM takes offline offsets of any alignment, but it puts the kernels' scratch buffers right
+behind offline tensors without aligning them again, and CMSIS-NN and NPUs read those and the tensors in words and vectors.
+"""
 
 OFFLINE_PLAN_VERSION = 1
 
@@ -39,14 +44,29 @@ VERSIONS: dict[int, int] = {
 """Builtin operator -> the first version of it with int8 tensors (per-channel weights for convolutions)."""
 
 
-def tflite(model: IntegerModel, *, description: str = "Microzoo int8 model", labels: tuple[str, ...] = ()) -> bytes:
+MIN_RUNTIME: dict[int, str] = dict.fromkeys(VERSIONS, "1.14.0") | {Builtin.RESHAPE: "1.5.0"}
+"""Builtin operator -> first TensorFlow whose TFLite runtime has it in that version (TensorFlow's runtime_version.cc)."""
+
+RUNTIME_BYTES = 16
+"""TFLite's converter fills the metadata min_runtime_version up to so many bytes with zeros."""
+
+
+def tflite(
+    model: IntegerModel,
+    *,
+    description: str = "Microzoo int8 model",
+    labels: tuple[str, ...] = (),
+    normalisation: Normalisation | None = None,
+) -> bytes:
     """The model as .tflite: input int8 (1, H, W, C), output int8 (1, classes), operators in the graph's order.
 
-    labels: class names in the order of the logits; given, they are the metadata "labels", one a line. Biases of convolutions
-    carry no scale of their own (it is input * weight, and no runtime reads it). The same model gives the same bytes.
-    Raises ExportError on a padding that TFLite cannot express (neither valid nor same).
+    labels: class names in the order of the logits; given, they are the metadata "labels", one a line. normalisation: from raw
+    values to the real input; given, it is the metadata "input_normalization", a formula. Biases of convolutions carry no scale
+    of their own (it is input * weight, and no runtime reads it). The same model gives the same bytes.
+    Raises ExportError where `graph.check` does, and on a padding that TFLite cannot express (neither valid nor same).
     """
-    return _Writer(model).write(description, labels)
+    check(model, labels)
+    return _Writer(model).write(description, labels, normalisation)
 
 
 def padding_kind(graph: Graph, op: Conv | Depthwise) -> int:
@@ -57,6 +77,11 @@ def padding_kind(graph: Graph, op: Conv | Depthwise) -> int:
     if op.padding == same_padding(height, width, op.kernel, op.stride):
         return int(schema.Padding.SAME)
     raise ExportError(f"layer {op.name}: padding {op.padding} is neither valid nor same", "put a Pad operator before it")
+
+
+def min_runtime_version(builtins: Iterable[int]) -> str:
+    """The newest of the versions that `builtins` need."""
+    return max((MIN_RUNTIME[builtin] for builtin in builtins), key=lambda text: tuple(map(int, text.split("."))))
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
@@ -88,15 +113,18 @@ class _Writer:
         self.codes: list[int] = []
         self.metadata: list[Any] = []
 
-    def write(self, description: str, labels: tuple[str, ...]) -> bytes:
+    def write(self, description: str, labels: tuple[str, ...], normalisation: Normalisation | None) -> bytes:
         graph = self.model.graph
         index: dict[str, int] = {}
         for name, shape in graph.shapes.items():
             index[name] = self._tensor(name, (1, *shape), schema.TensorType.INT8, _per_tensor(self.model.tensors[name]))
         operators = [self._operator(op, index) for op in graph.ops]
         self._embed_plan(index)
+        self._metadata("min_runtime_version", min_runtime_version(self.codes).encode().ljust(RUNTIME_BYTES, b"\0"))
         if labels:
             self._metadata("labels", "\n".join(labels).encode())
+        if normalisation is not None:
+            self._metadata("input_normalization", normalisation_text(normalisation).encode())
         subgraph = schema.SubGraphT(
             tensors=self.tensors, inputs=[index[graph.input]], outputs=[index[graph.output]], operators=operators, name="main"
         )
