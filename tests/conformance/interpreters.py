@@ -79,17 +79,17 @@ def tflm(models: Sequence[IntegerModel], inputs: Sequence[Int8], folder: Path) -
         return [results[f"output{index}"] for index in range(len(models))], heads
 
 
-def vela(models: Sequence[IntegerModel], folder: Path) -> list[float]:
+def vela(files: Sequence[bytes], folder: Path) -> list[float]:
     """Compiles each .tflite for an Ethos-U55; the share of its operators that became one command stream for the NPU.
 
     1 where nothing but the "ethos-u" operator is left.
     """
     compiled = folder / "compiled"
-    for index, model in enumerate(models):
-        (folder / f"n{index:04}.tflite").write_bytes(tflite(model))
+    for index, content in enumerate(files):
+        (folder / f"n{index:04}.tflite").write_bytes(content)
     _child(VELA_CHILD, folder, compiled)
     shares = []
-    for index in range(len(models)):
+    for index in range(len(files)):
         before, after = read_kinds(folder / f"n{index:04}.tflite"), read_kinds(compiled / f"n{index:04}_vela.tflite")
         left = [kind for kind in after if kind != "ethos-u"]
         shares.append(1 - len(left) / len(before) if len(left) < len(after) else 0.0)

@@ -12,7 +12,7 @@ from microzoo.cost.flash import parameters
 from microzoo.cost.macs import macs
 from microzoo.cost.memory import peak_bytes
 from microzoo.export.plan import plan
-from microzoo.export.tflite import ARENA_ALIGNMENT
+from microzoo.export.tflite import ARENA_ALIGNMENT, tflite
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Pad
 from microzoo.quantise.reference import trace
 
@@ -195,7 +195,7 @@ def test_onnx_with_float_ends_is_the_same_network(cases, record):
 
 @pytest.mark.tflm  # the compiler's wheel exists for the same machines
 def test_the_ethos_u_compiler_accepts_the_file(cases, tmp_path, record):
-    shares = vela([case.model for case in cases], tmp_path)
+    shares = vela([tflite(case.model) for case in cases], tmp_path)
     whole = sum(share == 1.0 for share in shares)
     record(Record(summary.VELA, len(cases), 0, notes={"networks that run on the NPU alone": whole}))
     assert min(shares) > 0

@@ -15,10 +15,11 @@ from microzoo.export.metadata import normalisation_text
 from microzoo.export.plan import plan
 from microzoo.export.tflite import VERSIONS, Builtin, min_runtime_version, tflite
 from microzoo.graph.ops import Conv
-from microzoo.measure.runtimes import LiteRtRuntime, TflmRuntime
+from microzoo.measure.runtimes import TflmRuntime
 from microzoo.quantise.reference import run
 from microzoo.spec.models import Preprocess
 
+from ..conformance.interpreters import vela  # noqa: TID252  # tests are no package with a name
 from .networks import Builder, random_inputs, random_model
 
 
@@ -79,25 +80,41 @@ def test_the_normalisation_is_a_formula_that_computes_the_real_input(fields, tex
         assert eval(text.removeprefix("real = "), {"raw": raw}) == pytest.approx(real, rel=1e-7)
 
 
-def test_metadata_are_few_bytes_and_every_reader_of_the_file_takes_them(model, tmp_path):
+@pytest.fixture(scope="module")
+def full(model):
+    """The file with everything that it can say."""
     preprocess = Preprocess(raw_min=0.0, raw_max=255.0, scale=1 / 255, mean=0.2860, std=0.3530)
-    full = tflite(model, labels=("a", "b", "c", "d"), normalisation=preprocess)
+    return tflite(model, labels=("a", "b", "c", "d"), normalisation=preprocess)
+
+
+def test_metadata_are_few_bytes(model, full):
     parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(full, 0))
     names = [entry.name.decode() for entry in parsed.metadata]
     assert names == ["OfflineMemoryAllocation", "min_runtime_version", "labels", "input_normalization"]
     assert _metadata(parsed, "input_normalization") == b"real = (raw * 0.00392156863 - 0.286) / 0.353"
     assert len(full) - len(tflite(model)) <= 256
+
+
+def test_metadata_change_nothing_in_litert(model, full):
     images = random_inputs(model, 2, 0)
-    expected = run(model, images)
-    path = tmp_path / "model.tflite"
-    path.write_bytes(full)
-    assert np.array_equal(LiteRtRuntime().run(path, images), litert_logits(tflite(model), images))
-    if TflmRuntime().missing() is None:
-        assert np.array_equal(TflmRuntime().run(path, images), expected)
+    for resolver in (OpResolverType.BUILTIN_REF, OpResolverType.AUTO):
+        assert np.array_equal(litert_logits(full, images, resolver), litert_logits(tflite(model), images, resolver))
 
 
-def litert_logits(data: bytes, images: np.ndarray) -> np.ndarray:
-    interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+@pytest.mark.tflm
+def test_metadata_change_nothing_in_tensorflow_lite_micro(model, full, tmp_path):
+    images = random_inputs(model, 2, 0)
+    (tmp_path / "model.tflite").write_bytes(full)
+    assert np.array_equal(TflmRuntime().run(tmp_path / "model.tflite", images), run(model, images))
+
+
+@pytest.mark.tflm  # the compiler's wheel exists for the same machines
+def test_metadata_pass_the_ethos_u_compiler(full, tmp_path):
+    assert vela([full], tmp_path) == [1.0]
+
+
+def litert_logits(data: bytes, images: np.ndarray, resolver: OpResolverType) -> np.ndarray:
+    interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
     rows = []
     for image in images:
@@ -112,7 +129,7 @@ def test_the_memory_plan_travels_along(model, parsed):
     tensors = parsed.subgraphs[0].tensors
     assert values[:3].tolist() == [1, 0, len(tensors)]
     expected = plan(model.graph, 16).offsets
-    assert [expected.get(tensor.name.decode(), -1) for tensor in tensors] == values[3:].tolist()
+    assert [-1 if tensor.name is None else expected[tensor.name.decode()] for tensor in tensors] == values[3:].tolist()
 
 
 def test_constants_are_aligned_to_sixteen_bytes(model):
@@ -127,11 +144,19 @@ def test_constants_are_aligned_to_sixteen_bytes(model):
     assert all(start % 16 == 0 for start in starts)
 
 
-def test_no_superfluous_quantisation_tables(parsed):
-    tensors = {tensor.name.decode(): tensor for tensor in parsed.subgraphs[0].tensors}
-    conv_biases = [t for name, t in tensors.items() if re.fullmatch(r"(conv|depthwise)\d+/bias", name)]
-    assert conv_biases
-    assert all(bias.quantization is None for bias in conv_biases)
+def test_no_superfluous_quantisation_tables_and_names(parsed):
+    (graph,) = parsed.subgraphs
+    kinds = {Builtin.CONV_2D: False, Builtin.DEPTHWISE_CONV_2D: False, Builtin.FULLY_CONNECTED: True}
+    seen = set()
+    for op in graph.operators:
+        builtin = parsed.operatorCodes[op.opcodeIndex].builtinCode
+        if builtin in kinds:
+            weight, bias = (graph.tensors[index] for index in op.inputs[1:])
+            assert weight.name is None and bias.name is None
+            assert len(weight.quantization.scale) == (1 if builtin == Builtin.FULLY_CONNECTED else bias.shape[0])
+            assert (bias.quantization is not None) == kinds[builtin]  # TFLM compares that of a fully connected layer
+            seen.add(builtin)
+    assert seen == set(kinds)
 
 
 def test_litert_runs_it_with_its_default_kernels_too(model):

@@ -62,7 +62,7 @@ def tflite(
 
     labels: class names in the order of the logits; given, they are the metadata "labels", one a line. normalisation: from raw
     values to the real input; given, it is the metadata "input_normalization", a formula. Biases of convolutions carry no scale
-    of their own (it is input * weight, and no runtime reads it). The same model gives the same bytes.
+    of their own (it is input * weight, and no runtime reads it), constants no name. The same model gives the same bytes.
     Raises ExportError where `graph.check` does, and on a padding that TFLite cannot express (neither valid nor same).
     """
     check(model, labels)
@@ -147,7 +147,7 @@ class _Writer:
         elif isinstance(op, Pad):
             top, bottom, left, right = op.padding
             margins = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], "<i4")
-            inputs.append(self._constant(f"{op.name}/paddings", margins, schema.TensorType.INT32))
+            inputs.append(self._constant(margins, schema.TensorType.INT32))
         builtin, kind, options = _options(self.model.graph, op)
         if builtin not in self.codes:
             self.codes.append(builtin)
@@ -171,14 +171,15 @@ class _Writer:
             product = np.float32(self.model.tensors[op.input].scale) * layer.scales[0]
             bias_scale = schema.QuantizationParametersT(scale=[float(product)], zeroPoint=[0])
         return [
-            self._constant(f"{op.name}/weight", weight, schema.TensorType.INT8, scales),
-            self._constant(f"{op.name}/bias", layer.bias.astype("<i4"), schema.TensorType.INT32, bias_scale),
+            self._constant(weight, schema.TensorType.INT8, scales),
+            self._constant(layer.bias.astype("<i4"), schema.TensorType.INT32, bias_scale),
         ]
 
-    def _constant(self, name: str, values: NDArray[Any], kind: int, quantisation: Any = None) -> int:
-        return self._tensor(name, values.shape, kind, quantisation, self._buffer(values.tobytes()))
+    def _constant(self, values: NDArray[Any], kind: int, quantisation: Any = None) -> int:
+        """A tensor without a name: names are bytes of flash, and a layer is known by the tensor that it writes."""
+        return self._tensor(None, values.shape, kind, quantisation, self._buffer(values.tobytes()))
 
-    def _tensor(self, name: str, shape: tuple[int, ...], kind: int, quantisation: Any, buffer: int = 0) -> int:
+    def _tensor(self, name: str | None, shape: tuple[int, ...], kind: int, quantisation: Any, buffer: int = 0) -> int:
         self.tensors.append(schema.TensorT(shape=list(shape), type=kind, buffer=buffer, name=name, quantization=quantisation))
         return len(self.tensors) - 1
 
