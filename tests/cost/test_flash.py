@@ -37,7 +37,7 @@ def constant_model(graph: Graph) -> IntegerModel:
         )
         for op, _, channels in weighted(graph)
     }
-    return IntegerModel(graph, dict.fromkeys(graph.shapes, Quantisation(0.1, 0)), weights)
+    return IntegerModel(graph, dict.fromkeys(graph.shapes, Quantisation(0.125, 0)), weights)
 
 
 def small_models(count: int) -> list[IntegerModel]:
