@@ -21,8 +21,9 @@ from microzoo.spec.models import TargetSpec
 
 PREDICTED = "predicted_"
 """Begins the names of the search's figures: of its graph, which an entry does not hold, so they stand as published."""
-EXACT = ("generated", "TensorFlow")
-"""Kinds of runtimes that give the same bits in every version, on every machine: generated C, and TFLM's reference kernels."""
+EXACT = ("generated", "TensorFlow", "WebAssembly,")
+"""Kinds of runtimes that give the same bits in every version, on every machine: generated C, that in WebAssembly, and TFLM's
+reference kernels."""
 _NOT_HAD = re.compile(r"\bnot (measured|compared): ")
 _VERSION = re.compile(r"\b\d\w*(?:\.\w+)+")
 _CHAIN = re.compile(r"\w+_invoke(?: > [^\s;]+)*")

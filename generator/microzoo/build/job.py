@@ -11,7 +11,7 @@ from typing import Literal
 from microzoo.build.budget import Clock, final_seconds
 from microzoo.build.finals import Outcome, final_epochs, train_finals
 from microzoo.build.key import search_identity, training_identity
-from microzoo.build.publish import Draft, SearchFacts, TestData, build_record, draft
+from microzoo.build.publish import Draft, Held, SearchFacts, build_record, draft
 from microzoo.build.report import Report, SearchProgress
 from microzoo.build.reuse import TAKEN_OVER, TRAINING, fitting, others, take_over
 from microzoo.build.scratch import drop_old_weights, finals_folder, history_path, store_arrays, weights_folder
@@ -96,12 +96,13 @@ class JobBuild:
         """Everything; gives the IDs of the entries. Raises MicrozooError where there is nothing to publish."""
         dataset = load(self.job.dataset_name, self.job.dataset)
         store_arrays(self.arrays, dataset)
-        test = TestData(dataset.test, len(dataset.train), len(dataset.validation))
+        assert dataset.raw_validation is not None
+        held = Held(dataset.test, dataset.raw_validation, dataset.validation.y, len(dataset.train))
         del dataset  # training and validation split are in the worker processes from here on
         rows = self._search()
         searched = self.clock.elapsed
         candidates = self._finish(rows)
-        drafts = self._drafts(candidates, rows, test)
+        drafts = self._drafts(candidates, rows, held)
         record = build_record(
             seconds=self.clock.elapsed,
             search_seconds=searched,
@@ -266,7 +267,7 @@ class JobBuild:
             )
         return found
 
-    def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], test: TestData) -> list[Draft]:
+    def _drafts(self, candidates: list[Finalist], rows: Sequence[Row], held: Held) -> list[Draft]:
         """Measures the winners; one that does not fit is left out, and the next best takes its place."""
         about = SearchFacts(self.taken_over, best_reference(candidates))
         remaining, missed = list(candidates), list[str]()
@@ -279,7 +280,7 @@ class JobBuild:
                 ordinal = finalist.candidate.ordinal
                 if ordinal not in measured:
                     self.report.measuring(f"{self.job.place}/{name}")
-                    measured[ordinal] = draft(self.job, finalist, rows, test, about=about)
+                    measured[ordinal] = draft(self.job, finalist, rows, held, about=about)
                 item = measured[ordinal].named(f"{self.job.place}/{name}", siblings)
                 if item.misses:
                     missed.append(f"candidate {ordinal}: {'; '.join(item.misses)}")

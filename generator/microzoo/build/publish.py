@@ -5,13 +5,17 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import numpy as np
+
 import microzoo
+from microzoo.build.golden import golden_vectors, quantised_bytes
 from microzoo.build.key import job_key
 from microzoo.build.select import Finalist
 from microzoo.catalog.card import (
@@ -19,8 +23,10 @@ from microzoo.catalog.card import (
     Card,
     DatasetRecord,
     Figure,
+    GoldenRecord,
     Preprocessing,
     PublishedFile,
+    Role,
     SearchPoint,
     SearchRecord,
     SeedResult,
@@ -28,22 +34,50 @@ from microzoo.catalog.card import (
     TargetRecord,
 )
 from microzoo.catalog.files import writing
+from microzoo.catalog.golden import GOLDEN, Golden, golden_bytes
 from microzoo.catalog.store import sha256
 from microzoo.cost.predict import predict
-from microzoo.data.arrays import Part
+from microzoo.data.arrays import Labels, Part, Raw
 from microzoo.data.load import checksum
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
+from microzoo.export.prepare import prepare_bytes, prepare_reals
+from microzoo.export.selftest import selftest_sources
 from microzoo.export.tflite import tflite
+from microzoo.export.wasm import missing as missing_wasm
+from microzoo.export.wasm import wasm
 from microzoo.graph.integer import IntegerModel
 from microzoo.measure.entry import Measurement, measure_entry
 from microzoo.quantise.reference import quantise_input
 from microzoo.search.types import Row
 from microzoo.spec.load import Job
+from microzoo.spec.models import Preprocess
 
-FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "other"]
-_FORMATS: dict[str, FileFormat] = {".tflite": "tflite", ".onnx": "onnx", ".c": "c", ".h": "header"}
-_VERSIONS = ("torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers")
+FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "wasm", "other"]
+_FORMATS: dict[str, FileFormat] = {
+    ".tflite": "tflite",
+    ".onnx": "onnx",
+    ".c": "c",
+    ".h": "header",
+    ".npz": "golden",
+    ".wasm": "wasm",
+}
+_ROLES: dict[str, Role] = {
+    "model.tflite": "model",
+    "model.onnx": "model",
+    "model_float.onnx": "model with float ends",
+    "model.wasm": "model",
+    "c/model.c": "model",
+    "c/model.h": "model",
+    "c/model_prepare.c": "preparation",
+    "c/model_prepare.h": "preparation",
+    GOLDEN: "golden vectors",
+    "selftest/model_golden.h": "golden vectors",
+    "selftest/model_selftest.c": "self test",
+    "selftest/Makefile": "self test",
+}
+"""By path; what else lies in c/ is the kernel library."""
+_VERSIONS = ("torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers", "ziglang")
 
 
 @dataclass(frozen=True)
@@ -67,21 +101,44 @@ class Draft:
         return Draft(self.card.model_copy(update={"id": entry_id, "siblings": siblings}), self.files)
 
 
-def export_files(model: IntegerModel, labels: tuple[str, ...]) -> dict[str, bytes]:
-    """The published files of a model: path in the entry -> bytes."""
-    sources = {f"c/{file}": text.encode() for file, text in c_sources(model, labels=labels).items()}
-    return {"model.tflite": tflite(model, labels=labels), "model.onnx": onnx(model, labels=labels), **sources}
+@dataclass(frozen=True)
+class Exported:
+    """files: path in the entry -> bytes. left_out: what could not be made here and why, a sentence each."""
+
+    files: dict[str, bytes]
+    left_out: tuple[str, ...] = ()
+
+
+def export_files(model: IntegerModel, labels: tuple[str, ...], how: Preprocess, golden: Golden) -> Exported:
+    """All that is published of a model. how: from the raw values, of the type that `golden` has, to the network's input."""
+    sources = c_sources(model, labels=labels)
+    if golden.raw.dtype == np.uint8:
+        preparation = prepare_bytes("model", quantised_bytes(how, model.tensors[model.graph.input]))
+    else:
+        preparation = prepare_reals("model", how, model.tensors[model.graph.input])
+    c, left_out = sources | preparation, missing_wasm()
+    files = {
+        "model.tflite": tflite(model, labels=labels),
+        "model.onnx": onnx(model, labels=labels),
+        "model_float.onnx": onnx(model, float_io=True, labels=labels),
+        **{f"c/{file}": text.encode() for file, text in c.items()},
+        **({} if left_out else {"model.wasm": wasm(c)}),
+        GOLDEN: golden_bytes(golden),
+        **{f"selftest/{file}": text.encode() for file, text in selftest_sources("model", golden).items()},
+    }
+    return Exported(files, (f"model.wasm was not made: {left_out}",) if left_out else ())
 
 
 @dataclass(frozen=True)
-class TestData:
-    """The test split, and how many inputs the other splits have."""
+class Held:
+    """What no training has seen: the test split, and for the golden vectors the raw inputs of the validation split with their
+    classes. train: how many inputs the training split has.
+    """
 
-    __test__ = False
-
-    part: Part
+    test: Part
+    raw_validation: Raw
+    validation_labels: Labels
     train: int
-    validation: int
 
 
 @dataclass(frozen=True)
@@ -94,22 +151,23 @@ class SearchFacts:
     baseline: Finalist | None = None
 
 
-def draft(job: Job, finalist: Finalist, rows: Sequence[Row], test: TestData, *, about: SearchFacts) -> Draft:
+def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, about: SearchFacts) -> Draft:
     """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry.
 
     about: what the rows do not say.
     """
     model = finalist.finals[finalist.published_seed].model
-    files = export_files(model, job.dataset.classes)
-    x_test = quantise_input(test.part.x, model.tensors[model.graph.input])
+    golden = golden_vectors(job.dataset, held.raw_validation, held.validation_labels, model, job.family.seed)
+    exported = export_files(model, job.dataset.classes, job.dataset.preprocess, golden)
+    x_test = quantise_input(held.test.x, model.tensors[model.graph.input])
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
         folder = Path(temporary)
-        for path, content in files.items():
+        for path, content in exported.files.items():
             place = folder / PurePosixPath(path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        measurement = measure_entry(folder, job.target, x_test, test.part.y, predicted=predicted_figures(job, model))
-    return Draft(_card(job, finalist, rows, test, files, measurement, about), files)
+        measurement = measure_entry(folder, job.target, x_test, held.test.y, predicted=predicted_figures(job, model))
+    return Draft(_card(job, finalist, rows, held, golden, exported, measurement, about), exported.files)
 
 
 def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
@@ -141,17 +199,32 @@ def build_record(
         device=device,
         machine=f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
         generator_version=microzoo.__version__,
-        versions={package: version(package) for package in _VERSIONS},
+        versions=_versions(),
         ended_by=ended_by,
     )
+
+
+def raw_type(golden: Golden) -> Literal["uint8", "float32"]:
+    """Type of a raw value."""
+    return "uint8" if golden.raw.dtype == np.uint8 else "float32"
+
+
+def _versions() -> dict[str, str]:
+    """Of what is installed; ziglang may not be."""
+    found = {}
+    for package in _VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _card(
     job: Job,
     finalist: Finalist,
     rows: Sequence[Row],
-    test: TestData,
-    files: dict[str, bytes],
+    held: Held,
+    golden: Golden,
+    exported: Exported,
     measurement: Measurement,
     about: SearchFacts,
 ) -> Card:
@@ -160,22 +233,24 @@ def _card(
         id=job.place,
         siblings=(),
         key=job_key(job),
-        dataset=_dataset(job, test),
+        dataset=_dataset(job, held),
         target=_target(job),
         architecture=finalist.candidate.architecture.to_json(),
         sparsity=finalist.candidate.sparsity,
         input=measurement.input,
         output=measurement.output,
-        preprocessing=Preprocessing(**preprocess.model_dump()),
+        preprocessing=Preprocessing(**preprocess.model_dump(), raw_type=raw_type(golden)),
+        golden=GoldenRecord(n=len(golden), source=golden.source, seed=job.family.seed),
         files=tuple(
             PublishedFile(
                 path=path,
                 format=_FORMATS.get(PurePosixPath(path).suffix, "other"),
                 bytes=len(content),
                 sha256=sha256(content),
+                role=_ROLES.get(path, "kernels"),
                 accuracy=measurement.accuracies.get(path, ()),
             )
-            for path, content in files.items()
+            for path, content in exported.files.items()
         ),
         figures=measurement.figures,
         limits=measurement.limits,
@@ -195,7 +270,11 @@ def _card(
         headline=measurement.headline,
         headline_file=measurement.headline_file,
         search=_search(job, finalist, rows, about),
-        known_limits=(*measurement.known_limits, *(f"A full training gave no model: {text}" for text in finalist.failures)),
+        known_limits=(
+            *exported.left_out,
+            *measurement.known_limits,
+            *(f"A full training gave no model: {text}" for text in finalist.failures),
+        ),
     )
 
 
@@ -203,7 +282,7 @@ def _spread(finalist: Finalist) -> Spread:
     return Spread(mean=finalist.mean_int8, standard_deviation=finalist.deviation_int8, n=len(finalist.finals))
 
 
-def _dataset(job: Job, test: TestData) -> DatasetRecord:
+def _dataset(job: Job, held: Held) -> DatasetRecord:
     spec = job.dataset
     return DatasetRecord(
         name=job.dataset_name,
@@ -211,9 +290,9 @@ def _dataset(job: Job, test: TestData) -> DatasetRecord:
         input_shape=spec.input_shape,
         classes=spec.classes,
         checksum=checksum(spec),
-        train=test.train,
-        validation=test.validation,
-        test=len(test.part),
+        train=held.train,
+        validation=len(held.validation_labels),
+        test=len(held.test),
         licence=spec.licence.name,
         licence_url=spec.licence.url,
         citation=spec.citation,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from microzoo.build.compare import PREDICTED, Difference, compare
+from microzoo.build.golden import golden_inputs, quantise_raw
 from microzoo.catalog.card import Card, Preprocessing
+from microzoo.catalog.golden import GOLDEN, read_golden
 from microzoo.catalog.store import Entry, damage, find
 from microzoo.data.arrays import Dataset
 from microzoo.data.load import checksum, load
 from microzoo.errors import CatalogError, MicrozooError
 from microzoo.graph.integer import Quantisation
 from microzoo.measure.entry import measure_entry
+from microzoo.measure.golden import differing_inputs
 from microzoo.quantise.reference import quantise_input
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetBudget, TargetReserve, TargetSpec
@@ -48,10 +53,32 @@ def verify(entry: Entry, datasets: dict[str, DatasetSpec], *, quick: bool) -> li
     spec = _dataset_spec(card, datasets)
     dataset = load(card.dataset.name, spec)
     found = _compare_dataset(card, spec, dataset)
+    found += _golden(entry, spec, dataset)
     x_test = quantise_input(dataset.test.x, Quantisation(card.input.scale, card.input.zero_point))
     predicted = {name: figure for name, figure in card.figures.items() if name.startswith(PREDICTED)}
     target = target_spec(card)
     return found + compare(card, target, measure_entry(entry.folder, target, x_test, dataset.test.y, predicted=predicted))
+
+
+def _golden(entry: Entry, spec: DatasetSpec, dataset: Dataset) -> list[Difference]:
+    """golden.npz against the card's record of it, the dataset, and the preprocessing. The outputs are compared by measuring."""
+    card = entry.card
+    if card.golden is None:
+        return []
+    assert dataset.raw_validation is not None
+    golden = read_golden(entry.folder / GOLDEN)
+    raw, labels, source = golden_inputs(spec, dataset.raw_validation, dataset.validation.y, card.golden.seed)
+    prepared = quantise_raw(golden.raw, spec.preprocess, Quantisation(card.input.scale, card.input.zero_point))
+    same = golden.raw.dtype == raw.dtype and np.array_equal(golden.raw, raw) and np.array_equal(golden.label, labels)
+    sides = (
+        ("golden.n", card.golden.n, len(golden)),
+        ("golden.source", card.golden.source, source),
+        (f"{GOLDEN}: source", golden.source, source),
+        ("preprocessing.raw_type", card.preprocessing.raw_type, str(raw.dtype)),
+        (f"{GOLDEN}: inputs", "those that the seed gives", "those that the seed gives" if same else "others"),
+        (f"{GOLDEN}: int8 inputs that the preprocessing does not give", 0, differing_inputs(golden, prepared)),
+    )
+    return [Difference(card.id, what, str(published), str(found)) for what, published, found in sides if published != found]
 
 
 def target_spec(card: Card) -> TargetSpec:
@@ -91,6 +118,10 @@ def _compare_dataset(card: Card, spec: DatasetSpec, dataset: Dataset) -> list[Di
         ("dataset.train", record.train, len(dataset.train)),
         ("dataset.validation", record.validation, len(dataset.validation)),
         ("dataset.test", record.test, len(dataset.test)),
-        ("preprocessing", card.preprocessing, Preprocessing(**spec.preprocess.model_dump())),
+        (
+            "preprocessing",
+            card.preprocessing,
+            Preprocessing(**spec.preprocess.model_dump(), raw_type=card.preprocessing.raw_type),
+        ),
     )
     return [Difference(card.id, what, str(published), str(found)) for what, published, found in sides if published != found]

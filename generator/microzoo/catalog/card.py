@@ -46,14 +46,22 @@ class Accuracy(Model):
     """Inputs that were run. A runtime too slow for all says so by a smaller n."""
 
 
+Role = Literal["model", "model with float ends", "kernels", "preparation", "golden vectors", "self test"]
+"""model: int8 in and out. model with float ends: the same model, quantised and dequantised inside the file. kernels: the library
+that the C of the model calls. preparation: C from raw values to the int8 input. golden vectors: inputs with the outputs they must
+give. self test: a program that runs them."""
+
+
 class PublishedFile(Model):
     """One file beside the card."""
 
     path: str
     """Relative to the entry's folder, forward slashes."""
-    format: Literal["tflite", "onnx", "c", "header", "golden", "other"]
+    format: Literal["tflite", "onnx", "c", "header", "golden", "wasm", "other"]
     bytes: int
     sha256: Sha256
+    role: Role | None = None
+    """What it is for. None: built before this was recorded; such an entry has models and their kernels only."""
     accuracy: tuple[Accuracy, ...] = ()
     """Measured on this very file; for C, on the program compiled from the sources."""
 
@@ -109,6 +117,16 @@ class TargetRecord(Model):
     boards: tuple[str, ...]
 
 
+class GoldenRecord(Model):
+    """Where the inputs of golden.npz come from."""
+
+    n: int
+    source: Literal["validation", "synthetic"]
+    """validation: real inputs of the validation split. synthetic: the dataset's licence does not let samples be shipped."""
+    seed: int
+    """Of the choice among the validation inputs, or of the synthetic ones."""
+
+
 class DatasetRecord(Model):
     """The dataset as it was when the entry was built."""
 
@@ -142,6 +160,8 @@ class Preprocessing(Model):
     scale: float
     mean: float
     std: float
+    raw_type: Literal["uint8", "float32"] | None = None
+    """What the shipped C and golden.npz take as a raw value. None: the entry has neither."""
 
 
 class SeedResult(Model):
@@ -214,6 +234,8 @@ class Card(Model):
     input: Tensor
     output: Tensor
     preprocessing: Preprocessing
+    golden: GoldenRecord | None = None
+    """None: built before entries had golden vectors."""
     files: tuple[PublishedFile, ...]
     figures: dict[str, Figure]
     """By name: activations, paper_ram, paper_size, macs, parameters, c_flash, c_ram, arena_head, arena_tail, arena_total, and

@@ -40,3 +40,5 @@ class Dataset:
     train: Part
     validation: Part
     test: Part
+    raw_validation: Raw | None = None
+    """The validation inputs before preprocessing, in the same order."""

@@ -37,6 +37,7 @@ def load(name: str, spec: DatasetSpec) -> Dataset:
         Part(prepare(x[train], spec.preprocess), y[train]),
         Part(prepare(x[validation], spec.preprocess), y[validation]),
         Part(prepare(x_test, spec.preprocess), y_test),
+        raw_validation=x[validation],
     )
     for part, size in (("train", len(dataset.train)), ("validation", len(dataset.validation)), ("test", len(dataset.test))):
         if size < len(spec.classes):

@@ -1,7 +1,8 @@
 """Everything that a card says of an entry's files, measured on these files: accuracies, figures, layers, limits.
 
-Enters a folder with one .tflite, one .onnx and the C sources (in `c/` or beside them), the target, and the test split as int8;
-leaves a `Measurement`. The same files and tools give the same measurement, so that it can be recomputed and compared.
+Enters a folder with one .tflite, one .onnx and the C sources (in `c/` or beside them), and, unless the entry is an older one, a
+*_float.onnx, a .wasm and golden vectors; the target, and the test split as int8. Leaves a `Measurement`. The same files and tools
+give the same measurement, so that it can be recomputed and compared.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ from microzoo.measure.accuracy import (
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.c_sources import c_sources
 from microzoo.measure.figures import arena_figures, file_figures
-from microzoo.measure.footprint import footprint_figures
+from microzoo.measure.footprint import footprint_figures, preparation_figures
+from microzoo.measure.golden import golden_figures, read_vectors
 from microzoo.measure.layers import layer_rows, mac_count
-from microzoo.measure.runtimes import Int8, LiteRtRuntime, OnnxRuntime, Runtime, TflmRuntime
+from microzoo.measure.runtimes import FloatOnnxRuntime, Int8, LiteRtRuntime, OnnxRuntime, Runtime, TflmRuntime, WasmRuntime
 from microzoo.measure.tflite_file import TfliteModel, read_tflite
 from microzoo.measure.verdict import limits
 from microzoo.spec.models import TargetSpec
+
+FLOAT_ENDS = "_float.onnx"
+"""How the file with float input and output is named; every other .onnx takes int8."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class EntryFiles:
     onnx: Path
     c_folder: Path
     c_source: Path
+    float_onnx: Path | None = None
+    wasm: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,16 +99,31 @@ class Outputs:
 
 
 def entry_files(folder: Path) -> EntryFiles:
-    """Find the files of an entry. Raises MeasurementError where one is missing or there are two of a kind."""
-    one: dict[str, Path] = {}
-    for suffix in (".tflite", ".onnx"):
-        found = sorted(folder.glob(f"*{suffix}"))
-        if len(found) != 1:
-            names = ", ".join(path.name for path in found) or "none"
-            raise MeasurementError(f"{folder}: needs exactly one {suffix} file, has {names}", "export the model again")
-        one[suffix] = found[0]
+    """Find the files of an entry. Raises MeasurementError where one is missing or there are two of a kind.
+
+    The .onnx with float ends and the .wasm may be missing: older entries do not have them.
+    """
+    float_ends = sorted(folder.glob(f"*{FLOAT_ENDS}"))
+    tflite = _one(folder, ".tflite", sorted(folder.glob("*.tflite")))
+    onnx = _one(folder, ".onnx", sorted(set(folder.glob("*.onnx")) - set(float_ends)))
+    wasm = sorted(folder.glob("*.wasm"))
     c_folder = folder / "c" if (folder / "c").is_dir() else folder
-    return EntryFiles(folder, one[".tflite"], one[".onnx"], c_folder, c_sources(c_folder).units[0])
+    return EntryFiles(
+        folder,
+        tflite,
+        onnx,
+        c_folder,
+        c_sources(c_folder).units[0],
+        float_onnx=_one(folder, FLOAT_ENDS, float_ends) if float_ends else None,
+        wasm=_one(folder, ".wasm", wasm) if wasm else None,
+    )
+
+
+def _one(folder: Path, suffix: str, found: list[Path]) -> Path:
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise MeasurementError(f"{folder}: needs exactly one {suffix} file, has {names}", "export the model again")
+    return found[0]
 
 
 def measure_entry(
@@ -120,24 +142,27 @@ def measure_entry(
     runtime, the reference kernels of TFLM and LiteRT on one core; it runs the first n test inputs that fit, by MACs and a fixed
     speed.
 
-    Raises MeasurementError where a file is damaged, a runtime refuses it, or C and TFLM differ in a single output bit.
+    Raises MeasurementError where a file is damaged, a runtime refuses it, C and TFLM or C and wasm differ in a single output bit,
+    or a golden vector does not come out as published.
     """
     assert len(x_test) == len(y_test) >= 1
     files = entry_files(folder)
     model = read_tflite(files.tflite)
     seconds = NOMINAL_SECONDS if max_seconds_per_runtime is None else max_seconds_per_runtime
+    ends = end_tensor(model, model.inputs), end_tensor(model, model.outputs)
+    golden = golden_figures(read_vectors(folder, files.c_folder, files.tflite), ends[0].shape, ends[1].shape[-1])
     results = run_all(files, x_test, nominal_inputs(target, mac_count(model), len(x_test), seconds))
     accuracies: dict[str, tuple[Accuracy, ...]] = {}
     for result in results:
         if result.y is not None:
             entry = accuracy(result.runtime, result.y[: result.counted], y_test)
             accuracies[result.path] = (*accuracies.get(result.path, ()), entry)
-    figures = dict(predicted or {}) | all_figures(files, model, target, results)
+    figures = dict(predicted or {}) | all_figures(files, model, target, results) | golden
     best = headline(results, target, len(x_test))
     assert best.y is not None
     return Measurement(
-        input=end_tensor(model, model.inputs),
-        output=end_tensor(model, model.outputs),
+        input=ends[0],
+        output=ends[1],
         accuracies=accuracies,
         figures=figures,
         limits=limits(target, figures),
@@ -160,21 +185,26 @@ def nominal_inputs(target: TargetSpec, macs: int, available: int, seconds: float
 
 
 def run_all(files: EntryFiles, x_test: Int8, counted: tuple[int, int]) -> tuple[Outputs, ...]:
-    """Outputs of C, TFLM, LiteRT and onnxruntime, in this order; absent ones say why.
+    """Outputs of C, TFLM, LiteRT and onnxruntime, in this order, then of the file with float ends and of the wasm where there are
+    such; absent ones say why.
 
     counted: for TFLM and LiteRT, see `nominal_inputs`. They run that many of the first inputs; LiteRT all of them where no C
-    compiler is here, because it then stands in for the headline.
+    compiler is here, because it then stands in for the headline. The wasm runs as many as TFLM.
     """
     c, tflm, litert, onnx = CRuntime(), TflmRuntime(), LiteRtRuntime(), OnnxRuntime()
     c_path = files.c_source.relative_to(files.folder).as_posix()
     everything = len(x_test)
     litert_runs = counted[1] if c.missing() is None else everything
-    plan: tuple[tuple[Runtime, Path, str, int, int], ...] = (
+    plan: list[tuple[Runtime, Path, str, int, int]] = [
         (c, files.c_folder, c_path, everything, everything),
         (tflm, files.tflite, files.tflite.name, counted[0], counted[0]),
         (litert, files.tflite, files.tflite.name, litert_runs, counted[1]),
         (onnx, files.onnx, files.onnx.name, everything, everything),
-    )
+    ]
+    if files.float_onnx is not None:
+        plan.append((FloatOnnxRuntime(), files.float_onnx, files.float_onnx.name, everything, everything))
+    if files.wasm is not None:
+        plan.append((WasmRuntime(), files.wasm, files.wasm.name, counted[0], counted[0]))
     results = []
     for runtime, place, path, runs, accounted in plan:
         reason = runtime.missing()
@@ -189,26 +219,38 @@ def all_figures(files: EntryFiles, model: TfliteModel, target: TargetSpec, resul
         **file_figures(model, files.tflite, files.onnx),
         **arena_figures(model, files.tflite),
         **footprint_figures(files.c_folder, target.core),
+        **preparation_figures(files.c_folder, target.core),
         **agreement_figures(results),
     }
 
 
 def agreement_figures(results: tuple[Outputs, ...]) -> dict[str, Figure]:
-    """c_tflm_differences (zero, or MeasurementError), and argmax disagreements of LiteRT and onnxruntime with C, else TFLM."""
-    c, tflm, litert, onnx = results
-    if c.y is None or tflm.y is None:
-        absent = c.absent or tflm.absent
-        equal = Figure(value=None, unit="count", kind="measured", method=f"not compared: {absent}")
-    else:
-        common = require_equal(c.y, c.runtime, tflm.y, tflm.runtime)
-        method = f"inputs of {common} on which the outputs of {c.path} in {c.runtime} and {tflm.path} in {tflm.runtime} differ"
-        equal = Figure(value=0, unit="count", kind="measured", method=method)
+    """c_tflm_differences (zero, or MeasurementError), and argmax disagreements of LiteRT and onnxruntime with C, else TFLM.
+
+    Where the entry has these files: onnx_float_argmax_disagreements, and c_wasm_differences (zero, or MeasurementError).
+    """
+    c, tflm, litert, onnx, *more = results
     golden = c if c.y is not None else tflm
-    return {
-        "c_tflm_differences": equal,
+    figures = {
+        "c_tflm_differences": _equal(c, tflm),
         "litert_argmax_disagreements": _disagreements(litert, golden),
         "onnx_argmax_disagreements": _disagreements(onnx, golden),
     }
+    for result in more:
+        if result.path.endswith(FLOAT_ENDS):
+            figures["onnx_float_argmax_disagreements"] = _disagreements(result, golden)
+        else:
+            figures["c_wasm_differences"] = _equal(c, result)
+    return figures
+
+
+def _equal(c: Outputs, other: Outputs) -> Figure:
+    """Zero, or MeasurementError; no value where one of the two did not run."""
+    if c.y is None or other.y is None:
+        return Figure(value=None, unit="count", kind="measured", method=f"not compared: {c.absent or other.absent}")
+    common = require_equal(c.y, c.runtime, other.y, other.runtime)
+    method = f"inputs of {common} on which the outputs of {c.path} in {c.runtime} and {other.path} in {other.runtime} differ"
+    return Figure(value=0, unit="count", kind="measured", method=method)
 
 
 def _disagreements(result: Outputs, golden: Outputs) -> Figure:
@@ -228,7 +270,7 @@ def headline(results: tuple[Outputs, ...], target: TargetSpec, inputs: int) -> O
     Runtime c: the generated C, else the .tflite. Runtime tflm: the .tflite in TFLM where it ran all inputs, else in LiteRT.
     Raises ToolMissingError where nothing ran them all.
     """
-    c, tflm, litert, _ = results
+    c, tflm, litert, *_ = results
     for result in (c, tflm, litert) if target.runtime == "c" else (tflm, litert):
         if result.y is not None and len(result.y) == inputs:
             return result

@@ -14,6 +14,9 @@ from microzoo.measure.scratch import scratch_folder
 from microzoo.measure.stack import deepest, frames_of_call_graph, frames_of_disassembly, with_aliases
 from microzoo.spec.models import Core
 
+PREPARATION = "_prepare.c"
+"""How the source of the pre-processing is named; an entry's other sources do not need it."""
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -76,6 +79,38 @@ def footprint_figures(folder: Path, core: Core) -> dict[str, Figure]:
             method=f"c_static_ram + c_stack, {compiler}",
         ),
     }
+
+
+def preparation_figures(folder: Path, core: Core) -> dict[str, Figure]:
+    """c_prepare_flash: what the pre-processing adds where a program uses it; c_flash is without. {} where `folder` has none."""
+    found = sorted(folder.glob(f"*{PREPARATION}"))
+    if not found:
+        return {}
+    if reason := arm.missing():
+        none = Figure(value=None, unit="bytes", kind="measured", method=f"not measured: {reason}")
+        return {"c_prepare_flash": none}
+    tool = f"{arm.COMPILER} {compiler_version(arm.COMPILER)} {arm.OPTIMISATION} for {core}"
+    method = f".text + .rodata + .data that {found[0].name} adds to the linked image, {tool}; not part of c_flash"
+    return {
+        "c_prepare_flash": Figure(value=_preparation_flash(folder, found[0], core), unit="bytes", kind="measured", method=method)
+    }
+
+
+def _preparation_flash(folder: Path, unit: Path, core: Core) -> int:
+    """Flash of an image that prepares an input and runs the model, less that of one that only runs it."""
+    sources = c_sources(folder)
+    compiler = arm.compiler_for(core)
+    names = [f"-Dmodel_{name}={sources.prefix}_{name}" for name in ("prepare", "raw") if sources.prefix != "model"]
+    flags = (*sources.flags(), "-include", str(unit.with_suffix(".h")), "-I", str(folder), *names)
+    with scratch_folder() as scratch:
+        startup, prepare = arm.compile_startup(compiler, scratch), scratch / "prepare.o"
+        compile_c([*compiler, "-I", folder, "-c", unit, "-o", prepare], unit.name)
+        units = [startup, prepare, *arm.compile_units(compiler, sources, scratch)]
+        without, with_it = (
+            arm.static_sizes(arm.link(compiler, [*units, _main(compiler, scratch, some)], scratch / "image.elf"))[0]
+            for some in (flags, (*flags, "-DPREPARE"))
+        )
+    return with_it - without
 
 
 def _main(compiler: list[str], scratch: Path, flags: tuple[str, ...]) -> Path:

@@ -1,7 +1,8 @@
 """The child process in which interpreters run: `python -m microzoo.measure.runtime_child RUNTIME MODEL INPUTS OUTPUTS CPU ARENA`.
 
-RUNTIME: tflm, litert or onnx. MODEL: .tflite or .onnx. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where the .npy int8 (N, classes)
-goes, or "-": then TFLM runs once and prints its arena to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
+RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
+the .npy int8 (N, classes) goes, or "-": then TFLM runs once and prints its arena to standard error. CPU: seconds of processor
+time. ARENA: bytes for TFLM.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> None:
         "tflm": lambda: run_tflm(model, x, int(arena), report=outputs == "-"),
         "litert": lambda: run_litert(model, x),
         "onnx": lambda: run_onnx(model, x),
+        "onnx_float": lambda: run_onnx_float(model, x),
+        "wasm": lambda: run_wasm(model, x),
     }
     y = run[runtime]()
     if outputs != "-":
@@ -72,16 +75,64 @@ def run_litert(model: str, x: Int8) -> Int8:
 
 def run_onnx(model: str, x: Int8) -> Int8:
     """ONNX Runtime on one thread of the CPU, as it comes. The file takes int8 channels first."""
+    return _run_planes(_onnx_session(model), x.transpose(0, 3, 1, 2))
+
+
+def run_onnx_float(model: str, x: Int8) -> Int8:
+    """The same for a file that takes and gives float32, with the parameters of both ends in its metadata."""
+    session = _onnx_session(model)
+    said = session.get_modelmeta().custom_metadata_map
+    if missing := [key for key in _ENDS if key not in said]:
+        raise ValueError(f"its metadata lacks {', '.join(missing)}")
+    in_scale, in_zero, out_scale, out_zero = (float(said[key]) for key in _ENDS)
+    real = (x.transpose(0, 3, 1, 2).astype(np.float32) - np.float32(in_zero)) * np.float32(in_scale)
+    y = np.rint(_run_planes(session, real) / np.float32(out_scale)) + np.float32(out_zero)
+    if not np.array_equal(y, np.clip(y, -128, 127)):
+        raise ValueError("its outputs are not numbers within the range of the quantised output")
+    found: Int8 = y.astype(np.int8)
+    return found
+
+
+def run_wasm(model: str, x: Int8) -> Int8:
+    """The exports of microzoo.export.wasm, in wasmtime."""
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    exports: Any = wasmtime.Instance(store, wasmtime.Module.from_file(engine, model), []).exports(store)
+    if missing := [name for name in _EXPORTS if exports.get(name) is None]:
+        raise ValueError(f"it does not export {', '.join(missing)}")
+    memory = exports["memory"]
+    source, result, wanted, given = (exports[name](store) for name in ("input", "output", "input_bytes", "output_bytes"))
+    if x[0].size != wanted:
+        raise ValueError(f"the model takes {wanted} bytes an input, the data have {x[0].size}")
+    y = []
+    for image in x:
+        memory.write(store, image.tobytes(), source)
+        exports["invoke"](store)
+        y.append(np.frombuffer(memory.read(store, result, result + given), np.int8))
+    return np.stack(y)
+
+
+_ENDS = ("input_scale", "input_zero_point", "output_scale", "output_zero_point")
+_EXPORTS = ("memory", "input", "output", "input_bytes", "output_bytes", "invoke")
+
+
+def _onnx_session(model: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _run_planes(session: Any, planes: NDArray[Any]) -> NDArray[Any]:
+    """Outputs (N, classes) of inputs (N, C, H, W), in batches."""
     source = session.get_inputs()[0]
     batch = source.shape[0] if isinstance(source.shape[0], int) else ONNX_BATCH
-    planes = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    y = [session.run(None, {source.name: planes[i : i + batch]})[0] for i in range(0, len(x), batch)]
+    planes = np.ascontiguousarray(planes)
+    y = [session.run(None, {source.name: planes[i : i + batch]})[0] for i in range(0, len(planes), batch)]
     return np.concatenate([part.reshape(len(part), -1) for part in y])
 
 

@@ -21,7 +21,7 @@ from microzoo.measure.scratch import save_array, scratch_folder
 from microzoo.measure.tflite_file import read_tflite
 
 Int8 = NDArray[np.int8]
-Format = Literal["tflite", "onnx", "c"]
+Format = Literal["tflite", "onnx", "onnx with float ends", "c", "wasm"]
 
 
 class Runtime(Protocol):
@@ -116,11 +116,33 @@ class LiteRtRuntime(_Interpreter):
 class OnnxRuntime(_Interpreter):
     """onnxruntime on the CPU, on the file with int8 input and output, channels first."""
 
-    kind, title, package, format = "onnx", "onnxruntime", "onnxruntime", "onnx"
+    kind, title, package = "onnx", "onnxruntime", "onnxruntime"
+    format: Format = "onnx"
     remedy = "pip install onnxruntime"
 
     def prepare(self, path: Path, x: Int8) -> int:
         """Nothing to check beforehand: the child is where onnxruntime may fail."""
+        if not path.is_file():
+            raise MeasurementError(f"{path}: no such file; {len(x)} inputs are waiting for it", "export the model again")
+        return 0
+
+
+class FloatOnnxRuntime(OnnxRuntime):
+    """onnxruntime on the file with float input and output: it gets the int8 inputs dequantised, and its outputs are quantised
+    again, both by the scales and zero points in the file's own metadata.
+    """
+
+    kind, format = "onnx_float", "onnx with float ends"
+
+
+class WasmRuntime(_Interpreter):
+    """The generated C compiled to WebAssembly, in wasmtime: what a browser computes. Bit for bit the same as the C."""
+
+    kind, title, package, format = "wasm", "WebAssembly, wasmtime", "wasmtime", "wasm"
+    remedy = "pip install 'microzoo[wasm]'"
+
+    def prepare(self, path: Path, x: Int8) -> int:
+        """Nothing to check beforehand: a module cannot reach beyond its own memory."""
         if not path.is_file():
             raise MeasurementError(f"{path}: no such file; {len(x)} inputs are waiting for it", "export the model again")
         return 0
