@@ -9,12 +9,15 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from microzoo.build.golden import golden_vectors
+from microzoo.build.publish import export_files
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.tflite import tflite
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool, weight_shape
+from microzoo.spec.models import DatasetSpec
 
 
 def residual_model(filters: int = 4) -> IntegerModel:
@@ -48,8 +51,42 @@ def residual_model(filters: int = 4) -> IntegerModel:
     return IntegerModel(graph, {name: Quantisation(float(np.float32(s)), z) for name, (s, z) in scales.items()}, weights)
 
 
+def dataset_spec(redistributable: bool = True, **preprocess: float) -> DatasetSpec:
+    """What the residual model could have been trained on: 6x6 pixels, three classes."""
+    return DatasetSpec.model_validate(
+        {
+            "title": "squares",
+            "reader": "idx",
+            "input_shape": (6, 6, 1),
+            "classes": ("a", "b", "c"),
+            "split": {"validation": 0.2},
+            "preprocess": {"raw_min": 0, "raw_max": 255, "scale": 0.02, "mean": 2.6, **preprocess},
+            "licence": {"name": "none", "redistributable": redistributable},
+            "citation": "none",
+        }
+    )
+
+
+def raw_validation(kind: str = "uint8") -> tuple[np.ndarray, np.ndarray]:
+    """Raw inputs of the validation split (50, 6, 6, 1), and their classes."""
+    rng = np.random.default_rng(7)
+    return rng.integers(0, 256, (50, 6, 6, 1)).astype(kind), rng.integers(0, 3, 50)
+
+
+def write_full_entry(folder: Path, model: IntegerModel, kind: str = "uint8") -> Path:
+    """All that is published today: also a file with float ends, wasm, pre-processing, golden vectors, a self test."""
+    spec = dataset_spec()
+    golden = golden_vectors(spec, *raw_validation(kind), model, seed=0)
+    exported = export_files(model, spec.classes, spec.preprocess, golden)
+    assert exported.left_out == ()
+    for path, content in exported.files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
 def write_entry(folder: Path, model: IntegerModel) -> Path:
-    """The files of an entry, laid out as published."""
+    """The files of an entry as they were before there were golden vectors; such entries stay valid."""
     (folder / "c").mkdir(parents=True)
     (folder / "model.tflite").write_bytes(tflite(model))
     (folder / "model.onnx").write_bytes(onnx(model))

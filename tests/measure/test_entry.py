@@ -3,21 +3,24 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from microzoo.catalog.card import Figure
+from microzoo.catalog.golden import golden_bytes, read_golden
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure import arm
 from microzoo.measure.accuracy import NOMINAL_SECONDS, affordable_inputs, confusion_matrix
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.entry import entry_files, measure_entry, nominal_inputs
+from microzoo.measure.golden import golden_figures, read_vectors
 from microzoo.measure.runtimes import LiteRtRuntime, OnnxRuntime, TflmRuntime
 from microzoo.quantise.reference import run as reference
 from microzoo.spec.models import TargetBudget, TargetSpec
 
-from .files import images, residual_model, write_entry
+from .files import images, residual_model, write_entry, write_full_entry
 
 N = 40
 PREDICTED = {
@@ -56,6 +59,73 @@ def test_everything_of_an_entry(entry, model):
     assert [limit.name for limit in found.limits] == ["ram", "flash", "compute"] and all(limit.fits for limit in found.limits)
     assert len(found.layers) == 6
     assert found == measure_entry(entry, target(), images(N), labels(model), predicted=PREDICTED)
+
+
+@pytest.mark.arm
+@pytest.mark.tflm
+def test_everything_of_an_entry_with_golden_vectors(full_entry, model):
+    found = measure_entry(full_entry, target(), images(N), labels(model), predicted=PREDICTED)
+    assert list(found.accuracies) == ["c/model.c", "model.tflite", "model.onnx", "model_float.onnx", "model.wasm"]
+    (wasm,), (ends,) = found.accuracies["model.wasm"], found.accuracies["model_float.onnx"]
+    assert (wasm.correct, wasm.n) == (30, 40) and wasm.runtime.startswith("WebAssembly, wasmtime ")
+    assert ends.runtime.startswith("onnxruntime ") and ends.n == 40
+    for name in ("golden_differences", "c_wasm_differences", "c_tflm_differences"):
+        assert found.figures[name].value == 0, name
+    method = found.figures["golden_differences"].method
+    assert "TensorFlow" in method and "generated C" in method and method.endswith("model_selftest.c says PASS")
+    assert 20 <= found.figures["c_prepare_flash"].value <= 400
+    assert found.known_limits == ()
+
+
+def test_golden_vectors_of_real_values(tmp_path, model):
+    folder = write_full_entry(tmp_path / "entry", model, "float32")
+    assert "float" in (folder / "c" / "model_prepare.h").read_text()
+    vectors = read_vectors(folder, folder / "c", folder / "model.tflite")
+    assert golden_figures(vectors, (6, 6, 1), 3)["golden_differences"].value == 0
+    assert golden_figures(None, (6, 6, 1), 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "message"),
+    [
+        (
+            "output",
+            (3, 1),
+            r"generated C, .* and golden\.npz differ on 1 of 8 inputs, first in logit 1 of input 3: -?\d+ against",
+        ),
+        ("selftest", None, r"model_selftest\.c: FAIL: input 0, output 0: -?\d+, must be -?\d+; do not publish"),
+        ("prepare", None, r"model_selftest\.c: FAIL: input 0: model_prepare does not give the published int8 input"),
+    ],
+)
+def test_a_false_golden_vector_is_never_published(name, index, message, full_entry, tmp_path, model):
+    if CRuntime().missing():
+        pytest.skip(CRuntime().missing())
+    folder = tmp_path / "false"
+    shutil.copytree(full_entry, folder)
+    if name == "output":
+        golden = read_golden(folder / "golden.npz")
+        golden.output[index] ^= 1
+        (folder / "golden.npz").write_bytes(golden_bytes(golden))
+    else:
+        path = folder / {"selftest": "selftest/model_golden.h", "prepare": "c/model_prepare.c"}[name]
+        changed = {
+            "selftest": ("golden_output[vector][output])", "golden_output[vector][output] + 1)"),
+            "prepare": ("- 128", "- 127"),
+        }
+        assert changed[name][0] in path.read_text()
+        path.write_text(path.read_text().replace(*changed[name]))
+    with pytest.raises(MeasurementError, match=message):
+        measure_entry(folder, target(), images(6), labels(model)[:6])
+
+
+def test_golden_vectors_of_another_model(full_entry, tmp_path, model):
+    folder = tmp_path / "other"
+    shutil.copytree(full_entry, folder)
+    golden = read_golden(folder / "golden.npz")
+    wider = replace(golden, output=np.concatenate([golden.output] * 2, axis=1))
+    (folder / "golden.npz").write_bytes(golden_bytes(wider))
+    with pytest.raises(MeasurementError, match=r"golden\.npz: inputs \(6, 6, 1\) and 6 outputs, the model has \(6, 6, 1\) and 3"):
+        measure_entry(folder, target(), images(6), labels(model)[:6])
 
 
 def test_a_c_file_that_is_another_model_is_never_published(tmp_path, entry):

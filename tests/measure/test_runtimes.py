@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,27 +14,36 @@ from microzoo.measure.accuracy import require_equal
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.c_sources import c_sources as find_c_sources
 from microzoo.measure.children import run_together
-from microzoo.measure.runtimes import LiteRtRuntime, OnnxRuntime, TflmRuntime
+from microzoo.measure.runtimes import FloatOnnxRuntime, Format, LiteRtRuntime, OnnxRuntime, TflmRuntime, WasmRuntime
 from microzoo.measure.scratch import save_array, write_scratch
 from microzoo.quantise.reference import run as reference
 
 from .files import images, residual_model, write_entry
 
-PLACES = {"tflite": "model.tflite", "onnx": "model.onnx", "c": "c"}
+PLACES = {
+    "tflite": "model.tflite",
+    "onnx": "model.onnx",
+    "onnx with float ends": "model_float.onnx",
+    "c": "c",
+    "wasm": "model.wasm",
+}
 RUNTIMES = [
     pytest.param(TflmRuntime(), 0, id="tflm", marks=pytest.mark.tflm),
     pytest.param(LiteRtRuntime(), 1, id="litert"),
     pytest.param(OnnxRuntime(), 2, id="onnx"),
+    pytest.param(FloatOnnxRuntime(), 2, id="onnx-float"),
     pytest.param(CRuntime(), 0, id="c"),
+    pytest.param(WasmRuntime(), 0, id="wasm"),
 ]
 
 
 @pytest.mark.parametrize(("runtime", "steps"), RUNTIMES)
-def test_conformance(runtime, steps, entry, model, tmp_path, monkeypatch):
+def test_conformance(runtime, steps, full_entry, model, tmp_path, monkeypatch):
     monkeypatch.setattr(children, "cores", lambda: 2)  # the seam between two children is part of the contract
     assert runtime.missing() is None
     assert any(character.isdigit() for character in runtime.name)
-    place, x = entry / PLACES[runtime.format], images(70)
+    assert runtime.format in get_args(Format)
+    place, x = full_entry / PLACES[runtime.format], images(70)
     y = runtime.run(place, x)
     assert y.dtype == np.int8 and y.shape == (70, 3)
     golden = reference(model, x)
@@ -44,6 +54,24 @@ def test_conformance(runtime, steps, entry, model, tmp_path, monkeypatch):
         runtime.run(place, np.zeros((2, 5, 6, 1), np.int8))
     with pytest.raises(MeasurementError):
         runtime.run(tmp_path / "nothing", x[:1])
+
+
+def test_the_file_with_float_ends_says_what_the_other_does(full_entry):
+    x = images(200)
+    assert np.array_equal(
+        FloatOnnxRuntime().run(full_entry / "model_float.onnx", x), OnnxRuntime().run(full_entry / "model.onnx", x)
+    )
+
+
+def test_files_of_the_wrong_kind_are_named(full_entry, tmp_path):
+    with pytest.raises(MeasurementError, match=r"model\.onnx.*(int8|float)"):
+        FloatOnnxRuntime().run(full_entry / "model.onnx", images(2))
+    (tmp_path / "cut.wasm").write_bytes((full_entry / "model.wasm").read_bytes()[:900])
+    with pytest.raises(MeasurementError, match=r"cut\.wasm in WebAssembly, wasmtime"):
+        WasmRuntime().run(tmp_path / "cut.wasm", images(2))
+    (tmp_path / "empty.wasm").write_bytes(b"\0asm\1\0\0\0")
+    with pytest.raises(MeasurementError, match=r"empty\.wasm: it does not export memory, input"):
+        WasmRuntime().run(tmp_path / "empty.wasm", images(2))
 
 
 def test_both_compilers_agree(entry):

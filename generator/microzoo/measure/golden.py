@@ -5,6 +5,7 @@ Enters an entry's folder with golden.npz; leaves a figure, or a MeasurementError
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from microzoo.errors import MeasurementError
 from microzoo.measure.accuracy import require_equal
 from microzoo.measure.c_runtime import HOST_FLAGS, CRuntime, compile_c
 from microzoo.measure.c_sources import c_sources
-from microzoo.measure.children import run_together
+from microzoo.measure.children import DEFAULT_SECONDS
 from microzoo.measure.runtimes import Int8, Runtime, TflmRuntime
 from microzoo.measure.scratch import scratch_folder
 
@@ -97,7 +98,13 @@ def _selftest(program: Path, c_folder: Path, compiler: str) -> None:
             scratch / "selftest",
         ]
         compile_c(command, program.name)
-        run_together([[scratch / "selftest"]], program.name)
+        try:
+            done = subprocess.run([scratch / "selftest"], capture_output=True, text=True, timeout=DEFAULT_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise MeasurementError(f"{program.name}: no result after {DEFAULT_SECONDS:g} s") from error
+    if done.returncode != 0 or not done.stdout.startswith("PASS"):
+        said = done.stdout.strip() or f"exit code {done.returncode}"
+        raise MeasurementError(f"{program.name}: {said}", "do not publish: the files are not one model")
 
 
 def _figure(value: int | None, method: str) -> Figure:
