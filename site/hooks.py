@@ -59,6 +59,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, _source(page.path), content=_front_matter(page)))
     for place, source in rendered.files.items():
         files.append(File.generated(config, place, abs_src_path=str(source)))
+    for place, content in rendered.archives.items():
+        files.append(File.generated(config, place, content=content))
     return files
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from microzoo.catalog.card import Card, Figure, Limit
+from microzoo.catalog.card import Card, Figure, Limit, Role
+from microzoo.catalog.layouts import Archive
 from microzoo.catalog.store import Entry
 from microzoo.errors import SiteError
 from microzoo.pages.diagram import architecture, caption
@@ -21,9 +22,19 @@ FORMATS = {
     "onnx": "ONNX, int8 (QDQ)",
     "c": "C99 source",
     "header": "C header",
-    "golden": "test vectors",
+    "golden": "NumPy archive",
+    "wasm": "WebAssembly",
     "other": "other",
 }
+ROLES: dict[Role, str] = {
+    "model": "the model",
+    "model with float ends": "the model, float in and out",
+    "kernels": "kernel library",
+    "preparation": "from raw values to the input",
+    "golden vectors": "inputs with the outputs they must give",
+    "self test": "runs these inputs and says PASS",
+}
+"""What a file is for, in words for people."""
 
 COMPARED = {
     "predicted_activations": "Activations",
@@ -33,8 +44,11 @@ COMPARED = {
 }
 
 
-def model_context(entry: Entry, root: str) -> dict[str, Any]:
-    """What `model.html` is rendered with. Raises SiteError naming entry and field where the card lacks something it must have."""
+def model_context(entry: Entry, root: str, archives: Sequence[Archive] = ()) -> dict[str, Any]:
+    """What `model.html` is rendered with. archives: offered besides the entry's files.
+
+    Raises SiteError naming entry and field where the card lacks something it must have.
+    """
     card = entry.card
     _check_confusion(card)
     if not card.layers:
@@ -48,6 +62,7 @@ def model_context(entry: Entry, root: str) -> dict[str, Any]:
         "headlines": headlines(card),
         "bars": [_bar(each) for each in card.limits],
         "downloads": [_download(card, index) for index in range(len(card.files))],
+        "archives": [_archive(each) for each in archives],
         "accuracies": [(file.path, each) for file in card.files for each in file.accuracy],
         "figures": [_figure_row(*pair) for pair in sorted(card.figures.items(), key=lambda pair: pair[1].kind == "predicted")],
         "compared": compared(card),
@@ -140,10 +155,12 @@ def confusion(card: Card) -> list[dict[str, Any]]:
 def usage(card: Card) -> dict[str, Any]:
     """The numbers and file names of the snippets: paths by format, preprocessing and quantisation as Python writes them."""
     paths: Mapping[str, str | None] = {
-        wanted: next((file.path for file in card.files if file.format == wanted), None) for wanted in ("tflite", "onnx")
+        wanted: next((file.path for file in card.files if file.format == wanted and file.role in (None, "model")), None)
+        for wanted in ("tflite", "onnx")
     }
-    sources = [file.path for file in card.files if file.format == "c"]
-    header = next((file.path for file in card.files if file.format == "header" and not file.path.endswith("_nn.h")), None)
+    sources = [file.path for file in card.files if file.format == "c" and file.role in (None, "model", "kernels")]
+    headers = [file for file in card.files if file.format == "header" and file.role in (None, "model")]
+    header = next((file.path for file in headers if not file.path.endswith("_nn.h")), None)
     prefix = header.rsplit("/", 1)[-1].removesuffix(".h") if header else None
     folders = sorted({path.rsplit("/", 1)[0] for path in sources if "/" in path})
     step = card.preprocessing
@@ -151,6 +168,10 @@ def usage(card: Card) -> dict[str, Any]:
         **paths,
         "sources": sources,
         "header": header,
+        "preparation": next((file.path for file in card.files if file.format == "c" and file.role == "preparation"), None),
+        "selftest": next((file.path for file in card.files if file.format == "c" and file.role == "self test"), None),
+        "golden": next((file.path for file in card.files if file.format == "golden"), None),
+        "wasm": next((file.path for file in card.files if file.format == "wasm"), None),
         "prefix": prefix,
         "folders": folders,
         "classes": ", ".join(json.dumps(name, ensure_ascii=False) for name in card.dataset.classes),
@@ -212,10 +233,20 @@ def _download(card: Card, index: int) -> dict[str, Any]:
         "path": file.path,
         "href": f"files/{quote(file.path)}",
         "name": parts[-1],
-        "format": FORMATS[file.format],
+        "format": FORMATS[file.format] + (f": {ROLES[file.role]}" if file.role else ""),
         "bytes": grouped(file.bytes),
         "size": quantity(file.bytes, "bytes"),
         "sha256": file.sha256,
+    }
+
+
+def _archive(archive: Archive) -> dict[str, Any]:
+    return {
+        "href": f"files/{quote(archive.name)}",
+        "name": archive.name,
+        "format": archive.title,
+        "bytes": grouped(len(archive.content)),
+        "sha256": archive.sha256,
     }
 
 

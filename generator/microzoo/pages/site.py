@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from microzoo.catalog.layouts import Archive, archives, can_be_laid_out
 from microzoo.catalog.store import BUILD, CARD, Entry
 from microzoo.errors import SiteError
 from microzoo.pages import text
@@ -53,6 +54,8 @@ class Rendered:
     fragments: dict[str, str]
     files: dict[str, Path] = field(default_factory=dict)
     """Path from the site's root -> the file to copy there."""
+    archives: dict[str, bytes] = field(default_factory=dict)
+    """Path from the site's root -> what is made for the site and stands nowhere else."""
 
 
 def render(
@@ -69,7 +72,9 @@ def render(
     used = target_names(entries)
     order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
     marks = [*order, *(name for name in used if name not in targets)]
-    pages = [_model_page(environment, entry, datasets, targets) for entry in entries]
+    files = _files(entries)
+    offered = {entry.card.id: archives(entry.card, _contents(entry)) for entry in entries}
+    pages = [_model_page(environment, entry, offered[entry.card.id], datasets, targets) for entry in entries]
     pages += _dataset_pages(environment, entries, datasets, marks)
     pages += _target_pages(environment, entries, targets, order)
     html = environment.get_template("schema.html").render(kinds=schema_pages())
@@ -81,7 +86,8 @@ def render(
             rows=rows(entries, ""), filters=True, show_dataset=True, show_target=True
         ),
     }
-    return Rendered(tuple(pages), fragments, _files(entries))
+    made = {f"{files_folder(entry.card)}/{each.name}": each.content for entry in entries for each in offered[entry.card.id]}
+    return Rendered(tuple(pages), fragments, files, made)
 
 
 def _environment(templates: Path) -> Environment:
@@ -96,11 +102,15 @@ def _environment(templates: Path) -> Environment:
 
 
 def _model_page(
-    environment: Environment, entry: Entry, datasets: Mapping[str, DatasetSpec], targets: Mapping[str, TargetSpec]
+    environment: Environment,
+    entry: Entry,
+    offered: Sequence[Archive],
+    datasets: Mapping[str, DatasetSpec],
+    targets: Mapping[str, TargetSpec],
 ) -> Page:
     path = page_of(entry.card)
     known = {"dataset_page": entry.card.dataset.name in datasets, "target_page": entry.card.target.name in targets}
-    html = environment.get_template("model.html").render(model_context(entry, _root(path)), **known)
+    html = environment.get_template("model.html").render(model_context(entry, _root(path), offered), **known)
     title, words = page_title(entry.card), description(entry.card)
     boards = ", ".join(entry.card.target.boards)
     searched = Markup("<h1>{}</h1><p>{} {}. {}</p>").format(title, words, entry.card.id, boards)
@@ -162,6 +172,14 @@ def _files(entries: Sequence[Entry]) -> dict[str, Path]:
                 )
             files[f"{files_folder(entry.card)}/{name}"] = source
     return files
+
+
+def _contents(entry: Entry) -> dict[str, bytes]:
+    """The C of an entry, for its archives; nothing where it lacks a part of them."""
+    if not can_be_laid_out(entry.card):
+        return {}
+    wanted = [file.path for file in entry.card.files if file.format in ("c", "header")]
+    return {path: (entry.folder / path).read_bytes() for path in wanted}
 
 
 def _root(path: str) -> str:
