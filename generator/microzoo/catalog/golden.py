@@ -64,7 +64,7 @@ def golden_bytes(golden: Golden) -> bytes:
 def read_golden(path: Path) -> Golden:
     """The vectors in a file. Raises CatalogError naming the file and the array that is not as it should be."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CatalogError(f"{path}: cannot be read: {error}", "build the entry again") from error
