@@ -222,17 +222,24 @@ def _bar(each: Limit) -> dict[str, Any]:
     }
 
 
-def _download(card: Card, index: int) -> dict[str, Any]:
+def checked_path(card: Card, index: int) -> str:
+    """The path of a file of the card. Raises SiteError where it leaves the entry's folder."""
     file = card.files[index]
     parts = file.path.split("/")
     if ".." in parts or file.path.startswith("/") or "\\" in file.path or "" in parts:
         raise SiteError(
             f'{card.id}/card.json: files[{index}].path = "{file.path}" leaves the entry\'s folder', "build the entry again"
         )
+    return file.path
+
+
+def _download(card: Card, index: int) -> dict[str, Any]:
+    file = card.files[index]
+    path = checked_path(card, index)
     return {
-        "path": file.path,
-        "href": f"files/{quote(file.path)}",
-        "name": parts[-1],
+        "path": path,
+        "href": f"files/{quote(path)}",
+        "name": path.rpartition("/")[2],
         "format": FORMATS[file.format] + (f": {ROLES[file.role]}" if file.role else ""),
         "bytes": grouped(file.bytes),
         "size": quantity(file.bytes, "bytes"),

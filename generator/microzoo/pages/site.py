@@ -16,7 +16,7 @@ from microzoo.catalog.layouts import Archive, archives, can_be_laid_out
 from microzoo.catalog.store import BUILD, CARD, Entry
 from microzoo.errors import SiteError
 from microzoo.pages import text
-from microzoo.pages.model import description, files_folder, model_context, page_title
+from microzoo.pages.model import checked_path, description, files_folder, model_context, page_title
 from microzoo.pages.reference import schema_pages
 from microzoo.pages.table import front, page_of, rows, target_names
 from microzoo.spec.models import DatasetSpec, TargetSpec
@@ -72,7 +72,6 @@ def render(
     used = target_names(entries)
     order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
     marks = [*order, *(name for name in used if name not in targets)]
-    files = _files(entries)
     offered = {entry.card.id: archives(entry.card, _contents(entry)) for entry in entries}
     pages = [_model_page(environment, entry, offered[entry.card.id], datasets, targets) for entry in entries]
     pages += _dataset_pages(environment, entries, datasets, marks)
@@ -87,7 +86,7 @@ def render(
         ),
     }
     made = {f"{files_folder(entry.card)}/{each.name}": each.content for entry in entries for each in offered[entry.card.id]}
-    return Rendered(tuple(pages), fragments, files, made)
+    return Rendered(tuple(pages), fragments, _files(entries), made)
 
 
 def _environment(templates: Path) -> Environment:
@@ -178,8 +177,10 @@ def _contents(entry: Entry) -> dict[str, bytes]:
     """The C of an entry, for its archives; nothing where it lacks a part of them."""
     if not can_be_laid_out(entry.card):
         return {}
-    wanted = [file.path for file in entry.card.files if file.format in ("c", "header")]
-    return {path: (entry.folder / path).read_bytes() for path in wanted}
+    paths = [checked_path(entry.card, index) for index in range(len(entry.card.files))]
+    return {
+        path: place.read_bytes() for path in paths if path.endswith((".c", ".h")) and (place := entry.folder / path).is_file()
+    }
 
 
 def _root(path: str) -> str:
