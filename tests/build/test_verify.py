@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 from microzoo.build import verify as stage
 from microzoo.build.compare import Difference, compare
 from microzoo.catalog.card import Accuracy, Card, Figure
-from microzoo.catalog.store import read_entry
+from microzoo.catalog.golden import GOLDEN, Golden, golden_bytes
+from microzoo.catalog.store import read_entry, sha256
 from microzoo.cli import app
 from microzoo.data.arrays import Dataset, Part
 from microzoo.data.load import checksum
@@ -28,8 +30,8 @@ from microzoo.measure.verdict import limits
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec
 
-from ..measure.files import images, residual_model, write_entry  # noqa: TID252  # tests are no package with a name
-from ..pages.cards import Synthetic, synthetic  # noqa: TID252
+from ..measure.files import dataset_spec, images, raw_validation, residual_model, write_entry  # noqa: TID252  # tests are no package with a name
+from ..pages.cards import Synthetic, published, synthetic  # noqa: TID252
 
 SPECS = Path(__file__).parents[2] / "specs"
 C, TFLM = "generated C, gcc 12.2.0", "TensorFlow Lite Micro 0.dev20261023"
@@ -440,6 +442,61 @@ def test_the_dataset_s_record_is_compared_with_its_spec(tmp_path: Path) -> None:
         found = stage.verify(replace(entry, card=changed(entry.card, path, value)), specs, quick=False)
         name = "preprocessing" if path[0] == "preprocessing" else ".".join(str(step) for step in path[:2])
         assert [difference.what for difference in found if not difference.excused] == [name]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Synthetic:
+    return published()
+
+
+def rewritten(made: Synthetic, **arrays: Any) -> Synthetic:
+    """The entry with other golden vectors, and a card that lists them."""
+    golden = replace(golden_of(made), **arrays)
+    content = golden_bytes(golden)
+    files = tuple(
+        file.model_copy(update={"bytes": len(content), "sha256": sha256(content)}) if file.path == GOLDEN else file
+        for file in made.card.files
+    )
+    return replace(made, card=made.card.model_copy(update={"files": files}), files=made.files | {GOLDEN: content})
+
+
+def golden_of(made: Synthetic) -> Golden:
+    with np.load(io.BytesIO(made.files[GOLDEN])) as found:
+        return Golden(found["raw"], found["input"], found["output"], found["label"], "validation")
+
+
+def test_golden_vectors_are_those_that_seed_and_preprocessing_give(
+    whole: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, labels = raw_validation()
+    parts = (Part(np.zeros((n, 6, 6, 1), np.float32), np.arange(n) % 3) for n in (200, 50, whole.card.dataset.test))
+    train, validation, test = parts
+    dataset = Dataset(train, replace(validation, y=labels), test, raw)
+    monkeypatch.setattr(stage, "load", lambda _name, _spec: dataset)
+    monkeypatch.setattr(stage, "compare", lambda *_: [])
+    monkeypatch.setattr(stage, "measure_entry", lambda *_, **__: None)
+    inputs = golden_of(whole).input.copy()
+    inputs[2, 0, 0] += 1
+    pixels = golden_of(whole).raw.copy()
+    pixels[4, 0, 0] ^= 1
+    cases: dict[str, tuple[Synthetic, set[str]]] = {
+        "a": (whole, set()),
+        "b": (replace(whole, card=changed(whole.card, ("golden", "n"), 9)), {"golden.n"}),
+        "c": (replace(whole, card=changed(whole.card, ("golden", "seed"), 1)), {"golden.npz: inputs"}),
+        "d": (replace(whole, card=changed(whole.card, ("golden", "source"), "synthetic")), {"golden.source"}),
+        "e": (replace(whole, card=changed(whole.card, ("preprocessing", "raw_type"), "float32")), {"preprocessing.raw_type"}),
+        "f": (rewritten(whole, input=inputs), {"golden.npz: int8 inputs that the preprocessing does not give"}),
+        "g": (rewritten(whole, label=golden_of(whole).label[::-1]), {"golden.npz: inputs"}),
+        "h": (rewritten(whole, source="synthetic"), {"golden.npz: source"}),
+        "i": (
+            rewritten(whole, raw=pixels),
+            {"golden.npz: inputs", "golden.npz: int8 inputs that the preprocessing does not give"},
+        ),
+    }
+    for name, (made, expected) in cases.items():
+        made = replace(made, card=made.card.model_copy(update={"id": f"digits/cortex-m4-64k/{name}"}))
+        found = stage.verify(read_entry(made.write(tmp_path)), {"digits": dataset_spec()}, quick=False)
+        assert {difference.what for difference in found} == expected, name
 
 
 @pytest.mark.usefixtures("measured")

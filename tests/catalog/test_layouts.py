@@ -1,6 +1,5 @@
 """The archives: each system's rules for names, manifests and folders, and C that compiles and says PASS out of every one."""
 
-import hashlib
 import io
 import json
 import re
@@ -11,13 +10,9 @@ import zipfile
 import pytest
 import yaml
 
-from microzoo.build.golden import golden_vectors
-from microzoo.build.publish import _FORMATS, _ROLES, export_files
-from microzoo.catalog.card import PublishedFile
 from microzoo.catalog.layouts import LONGEST_NAME, archives, can_be_laid_out
 
-from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
-from ..pages.cards import synthetic  # noqa: TID252
+from ..pages.cards import published, synthetic  # noqa: TID252
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 ARDUINO = """
@@ -37,27 +32,11 @@ static inline unsigned long millis() { return 0; }
 """
 
 
-def made(entry_id="digits/cortex-m4-64k/accurate"):
-    model, spec = residual_model(), dataset_spec()
-    exported = export_files(model, spec.classes, spec.preprocess, golden_vectors(spec, *raw_validation(), model, 0))
-    files = tuple(
-        PublishedFile(
-            path=path,
-            format=_FORMATS.get("." + path.rpartition(".")[2], "other"),
-            bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            role=_ROLES.get(path, "kernels"),
-        )
-        for path, content in exported.files.items()
-    )
-    card = synthetic().card
-    dataset = card.dataset.model_copy(update={"title": "Digits\n8x8", "classes": spec.classes})
-    return card.model_copy(update={"id": entry_id, "files": files, "dataset": dataset}), exported.files
-
-
 @pytest.fixture(scope="module")
 def card_and_files():
-    return made()
+    made = published()
+    words = {"title": "Digits\n8x8"}
+    return made.card.model_copy(update={"dataset": made.card.dataset.model_copy(update=words)}), made.files
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +81,9 @@ def test_an_older_entry_has_no_archives(card_and_files):
 
 def test_long_names_are_cut_and_stay_apart():
     long = "a" * 60
-    cards = [made(f"{long}/{long}/{name}")[0] for name in ("one", "two")]
-    files = made()[1]
-    names = {archive.name for card in cards for archive in archives(card, files)}
+    made = published()
+    cards = [made.card.model_copy(update={"id": f"{long}/{long}/{name}"}) for name in ("one", "two")]
+    names = {archive.name for card in cards for archive in archives(card, made.files)}
     assert len(names) == 6
     for name in names:
         layout, _, folder = name.removesuffix(".zip").partition("-")
@@ -122,7 +101,7 @@ def test_arduino_rules(unpacked):
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}", said["name"])
     assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{8}", said["version"])
     assert said["category"] == "Data Processing" and said["architectures"] == "*"
-    assert said["sentence"] == "An int8 neural network that classifies Digits 8x8, for Class cortex-m0plus-8k."
+    assert said["sentence"] == "An int8 neural network that classifies Digits 8x8, for Class cortex-m4-64k."
     assert (folder / "src" / said["includes"]).is_file()
     assert not list(folder.glob("*.h")) and not list(folder.glob("*.c")), "with src/, sources in the root are not looked at"
     sketches = list(folder.rglob("*.ino"))

@@ -49,6 +49,37 @@ class Synthetic:
         return write_entry(zoo, self.card, self.build, self.files)
 
 
+def published() -> Synthetic:
+    """An entry with everything that is published today, with real files of a small model; its figures are synthetic."""
+    from microzoo.build.golden import golden_vectors
+    from microzoo.build.publish import export_files, published_files
+    from microzoo.catalog.card import GoldenRecord
+    from microzoo.data.load import checksum
+
+    from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
+
+    model, spec = residual_model(), dataset_spec()
+    golden = golden_vectors(spec, *raw_validation(), model, 0)
+    files = export_files(model, spec.classes, spec.preprocess, golden).files
+    base = synthetic("digits", "cortex-m4-64k", "whole")
+    card = base.card
+    ends = [
+        Tensor(shape=shape, scale=end.scale, zero_point=end.zero_point)
+        for shape, end in (((6, 6, 1), model.tensors["x"]), ((3,), model.tensors["y"]))
+    ]
+    record = {"input_shape": (6, 6, 1), "classes": spec.classes, "checksum": checksum(spec), "train": 200, "validation": 50}
+    changes = {
+        "dataset": card.dataset.model_copy(update=record),
+        "input": ends[0],
+        "output": ends[1],
+        "preprocessing": Preprocessing(**spec.preprocess.model_dump(), raw_type="uint8"),
+        "golden": GoldenRecord(n=len(golden), source=golden.source, seed=0),
+        "files": published_files(files, {file.path: file.accuracy for file in card.files}),
+        "confusion": tuple(row[:3] for row in card.confusion[:3]),
+    }
+    return Synthetic(card.model_copy(update=changes), base.build, files)
+
+
 def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: str = "brisk-wren", seed: int = 0) -> Synthetic:
     rng = np.random.default_rng([seed, *map(ord, dataset + target + name)])
     shape, test, base = DATASETS[dataset]

@@ -1,16 +1,17 @@
+import hashlib
 import re
 
 import pytest
 
 from microzoo.catalog.card import Figure
-from microzoo.catalog.store import Entry
+from microzoo.catalog.store import Entry, read_entry
 from microzoo.errors import SiteError
 from microzoo.pages.model import compared, confusion, headlines, usage
 from microzoo.pages.site import render
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
-from .cards import synthetic
+from .cards import published, synthetic
 from .sites import HOSTILE, ROOT
 
 TEMPLATES = ROOT / "site" / "templates"
@@ -173,3 +174,26 @@ def test_the_snippet_prepares_inputs_as_the_card_says():
     assert np.array_equal(q, expected) and expected.min() == -128 and expected.max() == 127
     assert eval(use["dequantise"], {"q": 14}) == pytest.approx(card.output.scale * (14 - card.output.zero_point))
     assert (use["header"], use["prefix"], use["sources"]) == ("c/model.h", "model", ["c/model.c", "c/microzoo_nn.c"])
+
+
+def test_an_entry_with_golden_vectors_offers_archives_and_says_how_to_check(datasets, targets, tmp_path):
+    made = published()
+    entry = read_entry(made.write(tmp_path))
+    rendered = render([entry], datasets, targets, TEMPLATES)
+    page = next(page for page in rendered.pages if page.path.startswith("models/"))
+    assert len(rendered.archives) == 3
+    for path, content in rendered.archives.items():
+        assert path.startswith(f"models/{made.card.id}/files/") and hashlib.sha256(content).hexdigest() in page.html
+        assert f'href="files/{path.rpartition("/")[2]}"' in page.html
+    assert "model_prepare(raw, model_input());" in page.html and "#include &#34;model_prepare.h&#34;" not in page.html
+    assert "it takes 8 inputs of the validation split" in page.html
+    compile_line = re.search(r"<p>Compile (.*?) with your program", page.html)[1]
+    assert re.findall(r"<code>(.*?)</code>", compile_line) == ["c/model.c", "c/microzoo_nn.c", "c/model_prepare.c"]
+    assert 'InferenceSession("model.onnx")' in page.html
+    assert "WebAssembly: the model" in page.html and "ONNX, int8 (QDQ): the model, float in and out" in page.html
+
+
+def test_an_older_entry_offers_its_files_only(entry, datasets, targets):
+    rendered = render([entry], datasets, targets, TEMPLATES)
+    page = next(page for page in rendered.pages if page.path.startswith("models/"))
+    assert rendered.archives == {} and "PASS" not in page.html and "memcpy(model_input(), pixels" in page.html

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from microzoo.build.golden import golden_vectors, quantised_bytes
 from microzoo.build.key import job_key
 from microzoo.build.select import Finalist
 from microzoo.catalog.card import (
+    Accuracy,
     BuildRecord,
     Card,
     DatasetRecord,
@@ -204,6 +205,21 @@ def build_record(
     )
 
 
+def published_files(files: Mapping[str, bytes], accuracies: Mapping[str, tuple[Accuracy, ...]]) -> tuple[PublishedFile, ...]:
+    """What a card lists. files: as `export_files` gives them. accuracies: by path, where a file has any."""
+    return tuple(
+        PublishedFile(
+            path=path,
+            format=_FORMATS.get(PurePosixPath(path).suffix, "other"),
+            bytes=len(content),
+            sha256=sha256(content),
+            role=_ROLES.get(path, "kernels"),
+            accuracy=accuracies.get(path, ()),
+        )
+        for path, content in files.items()
+    )
+
+
 def raw_type(golden: Golden) -> Literal["uint8", "float32"]:
     """Type of a raw value."""
     return "uint8" if golden.raw.dtype == np.uint8 else "float32"
@@ -241,17 +257,7 @@ def _card(
         output=measurement.output,
         preprocessing=Preprocessing(**preprocess.model_dump(), raw_type=raw_type(golden)),
         golden=GoldenRecord(n=len(golden), source=golden.source, seed=job.family.seed),
-        files=tuple(
-            PublishedFile(
-                path=path,
-                format=_FORMATS.get(PurePosixPath(path).suffix, "other"),
-                bytes=len(content),
-                sha256=sha256(content),
-                role=_ROLES.get(path, "kernels"),
-                accuracy=measurement.accuracies.get(path, ()),
-            )
-            for path, content in exported.files.items()
-        ),
+        files=published_files(exported.files, measurement.accuracies),
         figures=measurement.figures,
         limits=measurement.limits,
         layers=measurement.layers,
