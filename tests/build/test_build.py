@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from microzoo.catalog.card import Card
+from microzoo.catalog.card import Card, Role
 from microzoo.catalog.store import damage, entries
 
 from .workshop import FAMILY, Workshop, make_workshop
@@ -76,7 +77,27 @@ def test_c_tflm_and_the_card_agree_on_every_test_input(built: Workshop) -> None:
     figure = card.figures["c_tflm_differences"]
     assert (figure.value, figure.kind) == (0, "measured")
     counts = {accuracy.runtime.split()[0]: accuracy.correct for file in card.files for accuracy in file.accuracy}
-    assert len(counts) == 4, counts
+    assert len(counts) == 5, counts
+    assert counts["generated"] == counts["TensorFlow"] == counts["WebAssembly,"], counts
+
+
+def test_golden_vectors_pass_on_this_machine_and_are_real_inputs(built: Workshop) -> None:
+    """What a user does with a download: make in selftest/, and numpy on golden.npz."""
+    card = card_of(built)
+    assert card.golden is not None
+    assert (card.golden.source, card.golden.n, card.preprocessing.raw_type) == ("validation", 10, "uint8")
+    assert {file.role for file in card.files} == set(get_args(Role))
+    folder = built.folder / "zoo" / ID
+    with np.load(folder / "golden.npz") as golden:
+        assert sorted(golden["label"].tolist()) == list(range(10)), "each digit once"
+        assert golden["raw"].max() <= 16
+    zoo = built.folder / "copy"
+    shutil.copytree(folder, zoo)
+    done = subprocess.run(["make", "-s"], cwd=zoo / "selftest", capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "PASS: 10 inputs, all outputs as published\n"), done.stderr
+    for name in ("golden_differences", "c_wasm_differences", "c_tflm_differences"):
+        assert card.figures[name].value == 0
+    assert len(list((built.folder / "build/site/models" / ID / "files").glob("*.zip"))) == 3
 
 
 def test_onnx_file_alone_gives_the_published_accuracy(built: Workshop) -> None:
@@ -93,7 +114,7 @@ def test_onnx_file_alone_gives_the_published_accuracy(built: Workshop) -> None:
     q = np.clip(np.round(test.x / card.input.scale) + card.input.zero_point, -128, 127).astype(np.int8)
     (logits,) = session.run(None, {session.get_inputs()[0].name: q.transpose(0, 3, 1, 2)})
     correct = int((logits.reshape(len(q), -1).argmax(axis=1) == test.y).sum())
-    (published,) = next(file.accuracy for file in card.files if file.format == "onnx")
+    (published,) = next(file.accuracy for file in card.files if file.path == "model.onnx")
     assert correct == published.correct
 
 
