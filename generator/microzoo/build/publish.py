@@ -119,9 +119,9 @@ def export_files(model: IntegerModel, labels: tuple[str, ...], how: Preprocess, 
         preparation = prepare_reals("model", how, model.tensors[model.graph.input])
     c, left_out = sources | preparation, missing_wasm()
     files = {
-        "model.tflite": tflite(model, labels=labels),
-        "model.onnx": onnx(model, labels=labels),
-        "model_float.onnx": onnx(model, float_io=True, labels=labels),
+        "model.tflite": tflite(model, labels=labels, normalisation=how),
+        "model.onnx": onnx(model, labels=labels, normalisation=how),
+        "model_float.onnx": onnx(model, float_io=True, labels=labels, normalisation=how),
         **{f"c/{file}": text.encode() for file, text in c.items()},
         **({} if left_out else {"model.wasm": wasm(c)}),
         GOLDEN: golden_bytes(golden),

@@ -238,8 +238,8 @@ class Card(Model):
     """None: built before entries had golden vectors."""
     files: tuple[PublishedFile, ...]
     figures: dict[str, Figure]
-    """By name: activations, paper_ram, paper_size, macs, parameters, c_flash, c_ram, arena_head, arena_tail, arena_total, and
-    predicted_activations, predicted_ram, predicted_flash, predicted_macs beside them."""
+    """By name: activations, paper_ram, paper_size, macs, parameters, c_flash, c_ram, instructions, arena_head, arena_tail,
+    arena_total, and predicted_activations, predicted_ram, predicted_flash, predicted_macs beside them."""
     limits: tuple[Limit, ...]
     layers: tuple[LayerRow, ...]
     seeds: tuple[SeedResult, ...]

@@ -26,6 +26,8 @@ from microzoo.measure.accuracy import (
 )
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.c_sources import c_sources
+from microzoo.measure.emulate import emulation_figures
+from microzoo.measure.ethos_u import ethos_figures
 from microzoo.measure.figures import arena_figures, file_figures
 from microzoo.measure.footprint import footprint_figures, preparation_figures
 from microzoo.measure.golden import golden_figures, read_vectors
@@ -143,14 +145,15 @@ def measure_entry(
     speed.
 
     Raises MeasurementError where a file is damaged, a runtime refuses it, C and TFLM or C and wasm differ in a single output bit,
-    or a golden vector does not come out as published.
+    or a golden vector does not come out as published, here or on an emulated core.
     """
     assert len(x_test) == len(y_test) >= 1
     files = entry_files(folder)
     model = read_tflite(files.tflite)
     seconds = NOMINAL_SECONDS if max_seconds_per_runtime is None else max_seconds_per_runtime
     ends = end_tensor(model, model.inputs), end_tensor(model, model.outputs)
-    golden = golden_figures(read_vectors(folder, files.c_folder, files.tflite), ends[0].shape, ends[1].shape[-1])
+    vectors = read_vectors(folder, files.c_folder, files.tflite)
+    golden = golden_figures(vectors, ends[0].shape, ends[1].shape[-1])
     results = run_all(files, x_test, nominal_inputs(target, mac_count(model), len(x_test), seconds))
     accuracies: dict[str, tuple[Accuracy, ...]] = {}
     for result in results:
@@ -158,6 +161,8 @@ def measure_entry(
             entry = accuracy(result.runtime, result.y[: result.counted], y_test)
             accuracies[result.path] = (*accuracies.get(result.path, ()), entry)
     figures = dict(predicted or {}) | all_figures(files, model, target, results) | golden
+    if vectors is not None:
+        figures |= emulation_figures(files.c_folder, target.core, vectors.golden.input, vectors.golden.output)
     best = headline(results, target, len(x_test))
     assert best.y is not None
     return Measurement(
@@ -220,6 +225,7 @@ def all_figures(files: EntryFiles, model: TfliteModel, target: TargetSpec, resul
         **arena_figures(model, files.tflite),
         **footprint_figures(files.c_folder, target.core),
         **preparation_figures(files.c_folder, target.core),
+        **(ethos_figures(files.tflite, target.npu) if target.npu else {}),
         **agreement_figures(results),
     }
 
