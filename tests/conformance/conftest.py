@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from .cases import Case, chunk_cases, chunk_names
-from .summary import Record, publish, table
+from .summary import Record, publish, report
 
 NETWORKS, CHUNK = 48, 24
 WHOLE_CHUNK = 50
@@ -71,7 +71,7 @@ class _Summary:
         if not self.config.getoption("publish", False) or not self.records:
             return
         terminalreporter.section("conformance")
-        for line in table(self.records):
+        for line in report(self.records):
             terminalreporter.write_line(line)
         if not self.failed:
             publish(self.records, seconds=time.monotonic() - self.start)

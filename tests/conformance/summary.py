@@ -89,16 +89,27 @@ def table(records: Sequence[Record]) -> list[str]:
     return lines
 
 
+def report(records: Sequence[Record]) -> list[str]:
+    """The table, further counts, and the versions that were compared, as Markdown."""
+    notes = [(record.runtime, key, value) for record in total(records) for key, value in (record.notes or {}).items()]
+    used = ", ".join(f"{name} {value}" for name, value in versions().items())
+    return [
+        *table(records),
+        "",
+        *(f"- {runtime}: {key}: {value:,}." for runtime, key, value in notes),
+        "",
+        f"Versions: {used}.",
+        "",
+    ]
+
+
 def publish(records: Sequence[Record], *, seconds: float) -> None:
-    """Writes RESULT, and the table with what belongs to it between the marks of PAGE."""
-    used, totals = versions(), total(records)
+    """Writes RESULT, and the report between the marks of PAGE."""
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    content = {"seconds": round(seconds), "versions": used, "runtimes": [record.to_json() for record in totals]}
+    runtimes = [record.to_json() for record in total(records)]
+    content = {"seconds": round(seconds), "versions": versions(), "runtimes": runtimes}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    lines = [*table(records), "", f"Versions: {', '.join(f'{name} {value}' for name, value in used.items())}.", ""]
-    notes = {record.runtime: record.notes or {} for record in totals}
-    lines += [f"- {runtime}: {key}: {value:,}." for runtime, found in notes.items() for key, value in found.items()]
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, found, after = rest.partition(END)
     assert found, f"{PAGE} lacks {BEGIN} and {END}"
-    PAGE.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
+    PAGE.write_text("\n".join([before + BEGIN, *report(records), END + after]), encoding="utf-8")

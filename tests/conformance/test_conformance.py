@@ -3,6 +3,7 @@
 Corners and random networks of the search space, chunk by chunk; how many stands in conftest.py.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -234,3 +235,17 @@ def test_the_summary_adds_up():
     (total,) = summary.total(records)
     assert total == Record(summary.TFLM, 3, 15, 1, 3, 6, 1, {"a": 1, "most b": 5})
     assert summary.table(records)[2].startswith(f"| {summary.TFLM} | 3 | 15 | 0 | 1 | 3 | 1 of 6 |")
+
+
+def test_the_report_goes_between_the_marks_and_nowhere_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(summary, "RESULT", tmp_path / "build" / "result.json")
+    summary.PAGE.write_text(f"# Before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n")
+    for _ in range(2):
+        summary.publish([Record(summary.TFLM, 2, 10, 0, 0, 4, 1, {"additions in place": 1234})], seconds=1.6)
+    text = summary.PAGE.read_text()
+    assert text.startswith(f"# Before\n{summary.BEGIN}\n| compared") and text.endswith(f"{summary.END}\nafter\n")
+    assert "old" not in text and text.count("additions in place: 1,234.") == 1
+    result = json.loads(summary.RESULT.read_text())
+    assert (result["seconds"], result["runtimes"][0]["argmax"]) == (2, 1)
+    assert {"tflite-micro", "onnxruntime", "gcc"} <= set(result["versions"])
