@@ -81,7 +81,7 @@ def test_c_tflm_and_the_card_agree_on_every_test_input(built: Workshop) -> None:
     assert counts["generated"] == counts["TensorFlow"] == counts["WebAssembly,"], counts
 
 
-def test_golden_vectors_pass_on_this_machine_and_are_real_inputs(built: Workshop) -> None:
+def test_golden_vectors_pass_on_this_machine_and_are_real_inputs(built: Workshop, tmp_path: Path) -> None:
     """What a user does with a download: make in selftest/, and numpy on golden.npz."""
     card = card_of(built)
     assert card.golden is not None
@@ -91,7 +91,7 @@ def test_golden_vectors_pass_on_this_machine_and_are_real_inputs(built: Workshop
     with np.load(folder / "golden.npz") as golden:
         assert sorted(golden["label"].tolist()) == list(range(10)), "each digit once"
         assert golden["raw"].max() <= 16
-    zoo = built.folder / "copy"
+    zoo = tmp_path / "copy"
     shutil.copytree(folder, zoo)
     done = subprocess.run(["make", "-s"], cwd=zoo / "selftest", capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "PASS: 10 inputs, all outputs as published\n"), done.stderr

@@ -84,7 +84,8 @@ def test_data_that_may_not_be_shipped_is_not(model, kind):
     assert chosen.min() == 0 and chosen.max() == 16 and (chosen[0] == 0).all() and (chosen[1] == 16).all()
     assert len(np.unique(chosen.reshape(10, -1), axis=0)) == 10
     golden = golden_vectors(spec, raw, labels, model, 0)
-    assert "may not be shipped" in selftest_sources("net", golden)["net_golden.h"]
+    header = selftest_sources("net", golden, "Somebody 1998, CC-BY-4.0")["net_golden.h"]
+    assert "may not be shipped" in header and "Somebody" not in header
 
 
 def test_the_file_has_the_same_bytes_always_and_is_read_again(golden, model, tmp_path):
@@ -94,6 +95,11 @@ def test_the_file_has_the_same_bytes_always_and_is_read_again(golden, model, tmp
         assert list(archive) == ["raw", "input", "output", "label", "source"]
         assert str(archive["source"]) == "validation" and len(archive["raw"]) == 8
         assert np.array_equal(archive["output"], run(model, archive["input"]))
+
+
+def test_real_inputs_give_credit(golden):
+    header = selftest_sources("net", golden, "Somebody */ 1998,\nCC-BY-4.0")["net_golden.h"]
+    assert " * Somebody * / 1998, CC-BY-4.0\n" in header and header.index("Somebody") < header.index("*/")
 
 
 def test_a_damaged_file_is_named(golden, tmp_path):

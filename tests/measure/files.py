@@ -77,7 +77,7 @@ def write_full_entry(folder: Path, model: IntegerModel, kind: str = "uint8") -> 
     """All that is published today: also a file with float ends, wasm, pre-processing, golden vectors, a self test."""
     spec = dataset_spec()
     golden = golden_vectors(spec, *raw_validation(kind), model, seed=0)
-    exported = export_files(model, spec.classes, spec.preprocess, golden)
+    exported = export_files(model, spec, golden)
     assert exported.left_out == ()
     for path, content in exported.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def published() -> Synthetic:
 
     model, spec = residual_model(), dataset_spec()
     golden = golden_vectors(spec, *raw_validation(), model, 0)
-    files = export_files(model, spec.classes, spec.preprocess, golden).files
+    files = export_files(model, spec, golden).files
     base = synthetic("digits", "cortex-m4-64k", "whole")
     card = base.card
     ends = [

@@ -18,7 +18,7 @@ SEARCH_VERSION = 2
 def job_key(job: Job) -> str:
     """SHA-256 over everything that decides the entries of a job. Needs no data. Prose and time budgets are left out."""
     family = job.family.model_dump(mode="json", exclude={"dataset", "targets", "budget"})
-    names = {"classes": job.dataset.classes}
+    names = {"classes": job.dataset.classes, "redistributable": job.dataset.licence.redistributable}
     return digest({"recipe": RECIPE_VERSION, "search": SEARCH_VERSION, "family": family, "files": names, **_surroundings(job)})
 
 

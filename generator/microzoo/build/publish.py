@@ -52,7 +52,7 @@ from microzoo.measure.entry import Measurement, measure_entry
 from microzoo.quantise.reference import quantise_input
 from microzoo.search.types import Row
 from microzoo.spec.load import Job
-from microzoo.spec.models import Preprocess
+from microzoo.spec.models import DatasetSpec
 
 FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "wasm", "other"]
 _FORMATS: dict[str, FileFormat] = {
@@ -110,14 +110,16 @@ class Exported:
     left_out: tuple[str, ...] = ()
 
 
-def export_files(model: IntegerModel, labels: tuple[str, ...], how: Preprocess, golden: Golden) -> Exported:
-    """All that is published of a model. how: from the raw values, of the type that `golden` has, to the network's input."""
+def export_files(model: IntegerModel, spec: DatasetSpec, golden: Golden) -> Exported:
+    """All that is published of a model. spec: of its dataset, for labels, preprocessing and credit."""
+    labels, how = spec.classes, spec.preprocess
     sources = c_sources(model, labels=labels)
     if golden.raw.dtype == np.uint8:
         preparation = prepare_bytes("model", quantised_bytes(how, model.tensors[model.graph.input]))
     else:
         preparation = prepare_reals("model", how, model.tensors[model.graph.input])
     c, left_out = sources | preparation, missing_wasm()
+    credit = f"{spec.title}, {spec.licence.name}. {spec.citation}"
     files = {
         "model.tflite": tflite(model, labels=labels, normalisation=how),
         "model.onnx": onnx(model, labels=labels, normalisation=how),
@@ -125,7 +127,7 @@ def export_files(model: IntegerModel, labels: tuple[str, ...], how: Preprocess, 
         **{f"c/{file}": text.encode() for file, text in c.items()},
         **({} if left_out else {"model.wasm": wasm(c)}),
         GOLDEN: golden_bytes(golden),
-        **{f"selftest/{file}": text.encode() for file, text in selftest_sources("model", golden).items()},
+        **{f"selftest/{file}": text.encode() for file, text in selftest_sources("model", golden, credit).items()},
     }
     return Exported(files, (f"model.wasm was not made: {left_out}",) if left_out else ())
 
@@ -159,7 +161,7 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, abou
     """
     model = finalist.finals[finalist.published_seed].model
     golden = golden_vectors(job.dataset, held.raw_validation, held.validation_labels, model, job.family.seed)
-    exported = export_files(model, job.dataset.classes, job.dataset.preprocess, golden)
+    exported = export_files(model, job.dataset, golden)
     x_test = quantise_input(held.test.x, model.tensors[model.graph.input])
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
         folder = Path(temporary)

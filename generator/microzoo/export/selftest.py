@@ -21,10 +21,15 @@ SAYS = {
 }
 
 
-def selftest_sources(name: str, golden: Golden) -> dict[str, str]:
-    """File name -> text of `<name>_golden.h`, `<name>_selftest.c`, and a Makefile for a folder beside `c`."""
+def selftest_sources(name: str, golden: Golden, credit: str = "") -> dict[str, str]:
+    """File name -> text of `<name>_golden.h`, `<name>_selftest.c`, and a Makefile for a folder beside `c`.
+
+    credit: whom real inputs come from and under which licence, one line for the header.
+    """
     identifier = c_identifier(name)
     words = {"NAME": identifier, "UPPER": identifier.upper(), "COUNT": str(len(golden)), "SAYS": SAYS[golden.source]}
+    if credit and golden.source == "validation":
+        words["SAYS"] += f"\n * {' '.join(credit.replace('*/', '* /').split())}"
     words["RAW_VALUES"] = _rows(golden.raw.reshape(len(golden), -1), identifier.upper())
     words["HASHES"] = _rows(
         np.array([[fnv1a(each.tobytes())] for each in golden.input], np.uint64), identifier.upper(), braced=False
