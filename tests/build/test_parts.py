@@ -31,7 +31,9 @@ def test_key_follows_what_decides_an_entry(job: Job) -> None:
     assert job_key(changed(job, budget={"minutes": 3.0})) == key
     assert job_key(replace(job, target=job.target.model_copy(update={"title": "x", "boards": ("y",)}))) == key
     assert job_key(replace(job, dataset=job.dataset.model_copy(update={"citation": "x"}))) == key
+    kept = job.dataset.licence.model_copy(update={"redistributable": not job.dataset.licence.redistributable})
     for other in (
+        replace(job, dataset=job.dataset.model_copy(update={"licence": kept})),
         changed(job, search={"evaluations": 81}),
         changed(job, train={"epochs": 3.0}),
         changed(job, select={"winners": 2}),
