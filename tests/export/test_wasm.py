@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microzoo.build.golden import quantise_raw, quantised_bytes
+from microzoo.build.golden import golden_vectors, quantise_raw, quantised_bytes
+from microzoo.build.publish import export_files
 from microzoo.errors import ExportError
 from microzoo.export import wasm as stage
 from microzoo.export.c import c_sources
@@ -14,6 +15,8 @@ from microzoo.export.prepare import prepare_bytes, prepare_reals
 from microzoo.export.wasm import wasm
 from microzoo.quantise.reference import run
 from microzoo.spec.models import Preprocess
+
+from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
 
 pytestmark = pytest.mark.skipif(stage.missing() is not None, reason=stage.missing() or "")
 HOW = Preprocess(raw_min=0, raw_max=255, scale=2 / 255, mean=1.0)
@@ -73,7 +76,13 @@ def test_what_does_not_compile_and_a_compiler_that_is_not_there(models, monkeypa
     broken["model.c"] += "int x = ;\n"
     with pytest.raises(ExportError, match=r"does not compile to wasm: model\.c:\d+:\d+: error: expected expression"):
         wasm(broken)
+    spec = dataset_spec()
+    golden = golden_vectors(spec, *raw_validation(), residual_model(), 0)
+    assert export_files(residual_model(), spec, golden).left_out == ()
     monkeypatch.setattr(stage, "find_spec", lambda _: None)
+    without = export_files(residual_model(), spec, golden)
+    assert "model.wasm" not in without.files and "model.tflite" in without.files
+    assert len(without.left_out) == 1 and without.left_out[0].startswith("model.wasm was not made: no wasm: the Python package")
     assert "pip install 'microzoo[wasm]'" in stage.missing()
     with pytest.raises(ExportError, match="no wasm: the Python package ziglang is not installed"):
         wasm(broken)

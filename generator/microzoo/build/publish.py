@@ -40,12 +40,12 @@ from microzoo.catalog.store import sha256
 from microzoo.cost.predict import predict
 from microzoo.data.arrays import Labels, Part, Raw
 from microzoo.data.load import checksum
+from microzoo.errors import ExportError
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.prepare import prepare_bytes, prepare_reals
 from microzoo.export.selftest import selftest_sources
 from microzoo.export.tflite import tflite
-from microzoo.export.wasm import missing as missing_wasm
 from microzoo.export.wasm import wasm
 from microzoo.graph.integer import IntegerModel
 from microzoo.measure.entry import Measurement, measure_entry
@@ -118,18 +118,27 @@ def export_files(model: IntegerModel, spec: DatasetSpec, golden: Golden) -> Expo
         preparation = prepare_bytes("model", quantised_bytes(how, model.tensors[model.graph.input]))
     else:
         preparation = prepare_reals("model", how, model.tensors[model.graph.input])
-    c, left_out = sources | preparation, missing_wasm()
+    c = sources | preparation
+    module, left_out = _wasm(c)
     credit = f"{spec.title}, {spec.licence.name}. {spec.citation}"
     files = {
         "model.tflite": tflite(model, labels=labels, normalisation=how),
         "model.onnx": onnx(model, labels=labels, normalisation=how),
         "model_float.onnx": onnx(model, float_io=True, labels=labels, normalisation=how),
         **{f"c/{file}": text.encode() for file, text in c.items()},
-        **({} if left_out else {"model.wasm": wasm(c)}),
+        **module,
         GOLDEN: golden_bytes(golden),
         **{f"selftest/{file}": text.encode() for file, text in selftest_sources("model", golden, credit).items()},
     }
-    return Exported(files, (f"model.wasm was not made: {left_out}",) if left_out else ())
+    return Exported(files, left_out)
+
+
+def _wasm(sources: Mapping[str, str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The module where it can be compiled here; else why not. No build should fail for it after hours of search."""
+    try:
+        return {"model.wasm": wasm(sources)}, ()
+    except ExportError as error:
+        return {}, (f"model.wasm was not made: {error}",)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microzoo.errors import ExportError
 from microzoo.export.c import c_identifier
+from microzoo.export.literals import float_literal, number_literal, wrapped
 from microzoo.graph.integer import Quantisation
 from microzoo.spec.models import Preprocess
 
@@ -125,8 +126,7 @@ void {identifier}_prepare(const {identifier}_raw *raw, int8_t *input) {{
 
 
 def _table(table: Int8) -> str:
-    rows = [",".join(map(str, table[start : start + 16].tolist())) for start in range(0, 256, 16)]
-    text = ",\n".join(f"    {row}" for row in rows)
+    text = wrapped(map(number_literal, table.tolist()))
     return f"""static const int8_t NAME_prepared[256] = {{
 {text}
 }};
@@ -161,7 +161,7 @@ def _real(how: Preprocess, quantisation: Quantisation) -> str:
     constants = {"scale": ("*", how.scale), "mean": ("-", how.mean), "std": ("/", how.std), "step": ("/", quantisation.scale)}
     neutral = {"*": 1, "-": 0, "/": 1}
     used = {name: pair for name, pair in constants.items() if np.float32(pair[1]) != neutral[pair[0]]}
-    values = "".join(f"    static const float {name} = {_float(value)};\n" for name, (_, value) in used.items())
+    values = "".join(f"    static const float {name} = {float_literal(value)};\n" for name, (_, value) in used.items())
     chain = "".join(f"    value = value {sign} {name};\n" for name, (sign, _) in used.items())
     return f"""#ifdef __FAST_MATH__
 #error "compile this file without -ffast-math: it must round as the training did"
@@ -186,9 +186,3 @@ int8_t NAME_prepare_value(float raw) {{
     return (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
 }}
 """
-
-
-def _float(value: float) -> str:
-    """A float32 as a C literal that reads back as the same bits."""
-    text = f"{np.float32(value):.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from microzoo.catalog.golden import Golden
 from microzoo.export.c import c_identifier
+from microzoo.export.literals import number_literal, wrapped
 
-LINE = 120
 SAYS = {
     "validation": "Inputs: of the validation split of the dataset, which the network was not trained on.",
     "synthetic": "Inputs: synthetic, since samples of the dataset may not be shipped.",
@@ -55,29 +55,10 @@ def _rows(values: NDArray[Any], upper: str, *, braced: bool = True) -> str:
     """An initialiser with a row a vector; those from the second on only where so many are wanted."""
     parts = []
     for index, row in enumerate(values):
-        text = _wrapped([_number(value) for value in row.tolist()])
+        text = wrapped(map(number_literal, row.tolist()))
         item = f"    {{{text}}}," if braced else f"    {text},"
         parts.append(item if index == 0 else f"#if {upper}_GOLDEN_COUNT > {index}\n{item}\n#endif")
     return "\n".join(parts)
-
-
-def _number(value: float) -> str:
-    if isinstance(value, float):
-        text = f"{np.float32(value):.9g}"
-        return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-    return f"{value}u" if value > 2**31 - 1 else str(value)
-
-
-def _wrapped(numbers: list[str]) -> str:
-    lines: list[list[str]] = [[]]
-    width = 0
-    for number in numbers:
-        if width + len(number) + 1 > LINE:
-            lines.append([])
-            width = 0
-        lines[-1].append(number)
-        width += len(number) + 1
-    return ",\n".join(",".join(line) for line in lines)
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
