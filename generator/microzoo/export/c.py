@@ -1,7 +1,7 @@
 """C99 export: enters an IntegerModel, leaves the text of the model's source and header and of the kernel library.
 
 The model is constant data, one static arena laid out by the memory plan, and a list of kernel calls. Stored in flash:
-int8 weights, int32 biases, and of Conv and Depthwise 5 bytes of requantisation a channel (int32 mantissa, int8 shift).
+int8 weights, and for each output channel an int32 bias, an int32 mantissa and an int8 shift.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from microzoo.errors import ExportError
 from microzoo.export.plan import MemoryPlan, plan
 from microzoo.graph.check import check
+from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
-from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Shape
-from microzoo.graph.requantisation import activation_range, add_multipliers, output_multipliers
+from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Shape, WeightedOp
+from microzoo.graph.requantisation import ADD_LEFT_SHIFT, activation_range, add_multipliers, output_multipliers
 
 KERNEL_FILES = ("microzoo_nn.c", "microzoo_nn.h")
 """The kernel library: the same for every model, and shared by all models of one program."""
@@ -29,6 +30,9 @@ MAX_EXTENT = 2**16 - 1
 """Heights, widths, channels, kernels and strides are uint16_t in C."""
 
 LINE = 120
+MAX_OFFSET = 255
+"""Largest distance of an int8 value from a zero point."""
+INT32_MAX = 2**31 - 1
 
 
 def c_sources(model: IntegerModel, *, name: str = "model", labels: tuple[str, ...] = ()) -> dict[str, str]:
@@ -183,48 +187,70 @@ def _data(model: IntegerModel, op: Op, layer: str) -> list[str]:
 
 
 def _conv_data(model: IntegerModel, op: Conv | Depthwise, layer: str) -> list[str]:
-    weights, zero_point = model.weights[op.name], model.tensors[op.input].zero_point
-    bias = weights.bias
-    if not any(op.padding):
-        axes = (1, 2, 3) if isinstance(op, Conv) else (0, 1)
-        bias, zero_point = bias - zero_point * weights.weight.astype(np.int64).sum(axis=axes), 0
-    multipliers = output_multipliers(model, op)
-    lowest, _ = activation_range(model, op)
+    zero_point = model.tensors[op.input].zero_point if any(op.padding) else 0
     return [
-        _array("int8_t", f"{layer}_weight", weights.weight),
-        _array("int32_t", f"{layer}_bias", bias),
-        _array("int32_t", f"{layer}_mantissa", [m.mantissa for m in multipliers]),
-        _array("int8_t", f"{layer}_shift", [m.shift for m in multipliers]),
-        (
-            f"static const microzoo_conv_layer {layer} = {{\n    {_window(model, op)},\n"
-            f"    {zero_point}, {model.tensors[op.output].zero_point}, {lowest},\n"
-            f"    {layer}_weight, {layer}_bias, {layer}_mantissa, {layer}_shift\n}};\n"
-        ),
+        *_weighted_data(model, op, layer, folded=not any(op.padding)),
+        f"static const microzoo_conv_layer {layer} = {{\n    {_window(model, op)},\n    {zero_point}, {_output(model, op, layer)}}};\n",
     ]
 
 
 def _dense_data(model: IntegerModel, op: Dense, layer: str) -> list[str]:
-    weights = model.weights[op.name]
-    bias = weights.bias - model.tensors[op.input].zero_point * weights.weight.astype(np.int64).sum(axis=1)
-    (multiplier,) = output_multipliers(model, op)
-    lowest, _ = activation_range(model, op)
+    features = model.weights[op.name].weight.shape[1]
     return [
-        _array("int8_t", f"{layer}_weight", weights.weight),
-        _array("int32_t", f"{layer}_bias", bias),
-        (
-            f"static const microzoo_dense_layer {layer} = {{\n    {weights.weight.shape[1]}, {op.units}, {multiplier.mantissa}, "
-            f"{model.tensors[op.output].zero_point}, {multiplier.shift}, {lowest},\n    {layer}_weight, {layer}_bias\n}};\n"
-        ),
+        *_weighted_data(model, op, layer, folded=True),
+        f"static const microzoo_dense_layer {layer} = {{\n    {features}, {op.units}, {_output(model, op, layer)}}};\n",
     ]
 
 
+def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str, *, folded: bool) -> list[str]:
+    """Weights, and of each channel bias, mantissa and shift. folded: the bias holds what the input's zero point adds to every sum."""
+    weight, bias = (values.astype(np.int64) for values in (model.weights[op.name].weight, model.weights[op.name].bias))
+    axes = (0, 1) if isinstance(op, Depthwise) else tuple(range(1, weight.ndim))
+    reach = np.abs(bias) + MAX_OFFSET * np.abs(weight).sum(axis=axes)
+    if folded:
+        bias = bias - model.tensors[op.input].zero_point * weight.sum(axis=axes)
+    multipliers = output_multipliers(model, op)
+    if isinstance(op, Dense):
+        multipliers *= op.units
+    shifts = [stored_shift(multiplier, int(most)) for multiplier, most in zip(multipliers, reach, strict=True)]
+    return [
+        _array("int8_t", f"{layer}_weight", weight),
+        _array("int32_t", f"{layer}_bias", bias),
+        _array("int32_t", f"{layer}_mantissa", [multiplier.mantissa for multiplier in multipliers]),
+        _array("int8_t", f"{layer}_shift", shifts),
+    ]
+
+
+def stored_shift(multiplier: Multiplier, reach: int) -> int:
+    """The shift of `microzoo_output`, for sums of at most `reach`: to the right, less one, and minus 64 where 2 * reach overflows."""
+    if multiplier.mantissa == 0:
+        return 0
+    return -multiplier.shift - 1 - (64 if multiplier.shift < 0 and 2 * reach > INT32_MAX else 0)
+
+
+def _output(model: IntegerModel, op: WeightedOp, layer: str) -> str:
+    """Pointer to the weights, and initialiser of a microzoo_output."""
+    lowest, _ = activation_range(model, op)
+    zero_point = model.tensors[op.output].zero_point
+    return f"{layer}_weight,\n    {{{layer}_bias, {layer}_mantissa, {layer}_shift, {zero_point}, {lowest}}}\n"
+
+
 def _add_data(model: IntegerModel, op: Add, layer: str) -> str:
-    parts = add_multipliers(model, op)
-    mantissas = ", ".join(str(part.mantissa) for part in parts)
-    zero_points = ", ".join(str(model.tensors[name].zero_point) for name in (op.left, op.right, op.output))
-    shifts = ", ".join(str(part.shift) for part in parts)
+    left, right, output = add_multipliers(model, op)
+    shift = stored_shift(output, 2 * MAX_OFFSET << ADD_LEFT_SHIFT)
     size, (lowest, _) = prod(model.graph.shapes[op.output]), activation_range(model, op)
-    return f"static const microzoo_add_layer {layer} = {{\n    {size}, {mantissas}, {zero_points}, {shifts}, {lowest}\n}};\n"
+    return (
+        f"static const microzoo_add_layer {layer} = {{\n    {size},\n"
+        f"    {_operand(left, model.tensors[op.left].zero_point)},\n    {_operand(right, model.tensors[op.right].zero_point)},\n"
+        f"    {output.mantissa}, {model.tensors[op.output].zero_point}, {shift}, {lowest}\n}};\n"
+    )
+
+
+def _operand(multiplier: Multiplier, zero_point: int) -> str:
+    """Initialiser of a microzoo_operand. The largest multiplier is 1/2, where nothing is rounded: a quarter of twice as much is the same."""
+    bits, shift = (ADD_LEFT_SHIFT, -multiplier.shift - 1) if multiplier.shift < 0 else (ADD_LEFT_SHIFT + 1, 0)
+    assert shift >= 0 and (multiplier.shift < 0 or multiplier == Multiplier(1 << 30, 0)), multiplier
+    return f"{{{1 << bits}, {zero_point << bits}, {multiplier.mantissa}, {shift}}}"
 
 
 def _window(model: IntegerModel, op: Conv | Depthwise | MaxPool | AvgPool | Pad) -> str:

@@ -1,82 +1,175 @@
 /* Int8 neural network kernels for microcontrollers, C99. Part of Microzoo, Apache-2.0. See microzoo_nn.h.
  *
+ * Channels are taken four at a time. The last four overlap those before them where the channels are no multiple of four: some outputs
+ * are then written twice, with the same value. Fewer than four channels are taken one by one.
  * Right shifts of negative numbers are arithmetic, as on every compiler that has an Arm or a wasm back end.
  */
 #include "microzoo_nn.h"
 
 #include <string.h>
 
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
 #define MICROZOO_DSP 1
 #include <arm_acle.h>
 #endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define MICROZOO_MVE 1
+#include <arm_mve.h>
+#endif
+#if defined(__thumb__) && !defined(__thumb2__)
+#define MICROZOO_THUMB1 1 /* neither a long multiplication nor a division */
+#endif
 
-/* value * mantissa / 2^31 * 2^shift, rounded to nearest after the multiplication (halves up) and again after the right shift
- * (halves away from zero). The exporter has checked that value * 2^shift stays within int32. */
-static inline int32_t requantise(int32_t value, int32_t mantissa, int shift) {
-    const int left = shift > 0 ? shift : 0;
-    const int right = shift > 0 ? 0 : -shift;
-    const int64_t product = (int64_t)(value * (int32_t)(UINT32_C(1) << left)) * mantissa;
-    const int32_t high = (int32_t)((product + (INT64_C(1) << 30)) >> 31);
-    const int32_t mask = (int32_t)((UINT32_C(1) << right) - 1);
-    const int32_t threshold = (mask >> 1) + (high < 0);
-    return (high >> right) + ((high & mask) > threshold);
+#if defined(__GNUC__)
+#define MICROZOO_ONCE static __attribute__((noinline)) /* inlined, it would be in flash several times */
+#else
+#define MICROZOO_ONCE static
+#endif
+
+/* value * mantissa / 2^31, to nearest, halves up; mantissa >= 0. */
+#ifdef MICROZOO_THUMB1
+MICROZOO_ONCE int32_t multiply_high(int32_t value, int32_t mantissa) {
+    const int32_t value_high = value >> 16, value_low = value & 0xFFFF, high = mantissa >> 16, low = mantissa & 0xFFFF;
+    const int32_t middle = value_high * low + (int32_t)(((uint32_t)value_low * (uint32_t)low) >> 16), other = value_low * high;
+    const int32_t rest = (middle & 0xFFFF) + (other & 0xFFFF);
+    return 2 * (value_high * high + (middle >> 16) + (other >> 16)) + ((rest + 0x4000) >> 15);
 }
-
-static inline int8_t clamp(int32_t value, int32_t lowest) {
-    return (int8_t)(value < lowest ? lowest : value > 127 ? 127 : value);
-}
-
-#ifdef MICROZOO_DSP
-/* Four int8 as one word; unaligned addresses are fine on every core with DSP instructions. */
-static inline uint32_t load4(const int8_t *from) {
-    uint32_t word;
-    memcpy(&word, from, 4);
-    return word;
-}
-
-static inline uint32_t rotate8(uint32_t word) {
-    return (word >> 8) | (word << 24);
+#else
+static inline int32_t multiply_high(int32_t value, int32_t mantissa) {
+    return (int32_t)(((int64_t)value * mantissa + (INT64_C(1) << 30)) >> 31);
 }
 #endif
 
-/* sums[i] += sum over n of (a - zero_point) * w_i for two rows of weights, w and w + row. */
-static inline void dot2(const int8_t *a, const int8_t *w, uint32_t row, uint32_t n, int32_t zero_point, int32_t sums[2]) {
-    const int8_t *v = w + row;
-    int32_t first = sums[0];
-    int32_t second = sums[1];
+/* The same where 2 * value fits int32. */
+static inline int32_t multiply_high_small(int32_t value, int32_t mantissa) {
 #ifdef MICROZOO_DSP
-    const uint32_t offset = (uint32_t)(uint16_t)(-zero_point) * UINT32_C(0x10001);
-    for (; n >= 4; n -= 4, a += 4, w += 4, v += 4) {
-        const uint32_t x = load4(a), y = load4(w), z = load4(v);
-        const int16x2_t even = __sxtab16(offset, x), odd = __sxtab16(offset, rotate8(x));
-        first = __smlad(even, __sxtb16(y), first);
-        second = __smlad(even, __sxtb16(z), second);
-        first = __smlad(odd, __sxtb16(rotate8(y)), first);
-        second = __smlad(odd, __sxtb16(rotate8(z)), second);
-    }
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(2 * value), "r"(mantissa));
+    return high;
+#else
+    return multiply_high(value, mantissa);
 #endif
-    for (; n > 0; n--) {
-        const int32_t x = *a++ - zero_point;
-        first += x * *w++;
-        second += x * *v++;
-    }
-    sums[0] = first;
-    sums[1] = second;
 }
 
-/* sum + sum over n of (a - zero_point) * w. */
-static inline int32_t dot(const int8_t *a, const int8_t *w, uint32_t n, int32_t zero_point, int32_t sum) {
+/* Twice value / 2^(shift + 1), the last bit still to be rounded: halves go away from zero once 1 is added and one more bit shifted out. */
+static inline int32_t shift_right_but_one(int32_t value, int shift) {
+    return (value + (value >> 31)) >> shift;
+}
+
+/* The same for any shift that is stored below 0. The exporter has checked that the value stays within int32 when it goes to the left. */
+MICROZOO_ONCE int32_t requantise_any(int32_t value, int32_t mantissa, int shift) {
+    if (shift < -32) return shift_right_but_one(multiply_high(value, mantissa), shift + 64);
+    return 2 * multiply_high(value * (int32_t)(UINT32_C(1) << (-1 - shift)), mantissa);
+}
+
+/* An output: value * mantissa / 2^31 / 2^(shift + 1), rounded after the multiplication and again after the shift, plus the zero point,
+ * of which `offset` is the double plus one. */
+static inline int32_t requantise(int32_t value, int32_t mantissa, int shift, int32_t offset, int32_t lowest) {
+    int32_t twice = shift >= 0 ? shift_right_but_one(multiply_high_small(value, mantissa), shift) : requantise_any(value, mantissa, shift);
+    twice += offset;
 #ifdef MICROZOO_DSP
-    const uint32_t offset = (uint32_t)(uint16_t)(-zero_point) * UINT32_C(0x10001);
-    for (; n >= 4; n -= 4, a += 4, w += 4) {
-        const uint32_t x = load4(a), y = load4(w);
-        sum = __smlad(__sxtab16(offset, x), __sxtb16(y), sum);
-        sum = __smlad(__sxtab16(offset, rotate8(x)), __sxtb16(rotate8(y)), sum);
-    }
+    __asm__("ssat %0, #8, %1, asr #1" : "=r"(value) : "r"(twice) : "cc");
+#else
+    value = twice >> 1;
+    value = value > 127 ? 127 : value;
 #endif
-    for (; n > 0; n--) sum += (*a++ - zero_point) * *w++;
-    return sum;
+    return value < lowest ? lowest : value;
+}
+
+#ifdef MICROZOO_DSP
+/* Assembly, because compilers keep more words in registers than there are registers, and make two instructions of a rotation with an
+ * extension. Unaligned words are fine on every core with DSP instructions. */
+
+/* Two int16 that are added to bytes. */
+static inline uint32_t both(int32_t value) {
+    return (uint32_t)(uint16_t)value * UINT32_C(0x10001);
+}
+
+/* Four int8 plus `offset`, as int16: 0 and 2 in `even`, 1 and 3 in `odd`. */
+static inline void load4(const int8_t *from, uint32_t offset, uint32_t *even, uint32_t *odd) {
+    __asm__ volatile("ldr %1, [%2]\n\tsxtab16 %0, %3, %1\n\tsxtab16 %1, %3, %1, ror #8"
+                     : "=&r"(*even), "=&r"(*odd)
+                     : "r"(from), "r"(offset)
+                     : "memory");
+}
+
+/* Adds the products with four weights to `first`, and with the four that lie `row` further on to `second`; moves on by four. */
+static inline const int8_t *mac8(const int8_t *w, int32_t row, uint32_t even, uint32_t odd, int32_t *first, int32_t *second) {
+    uint32_t low, high;
+    __asm__ volatile("ldr %1, [%2, %7]\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlad %4, %5, %0, %4\n\tsmlad %4, %6, %1, %4\n\t"
+                     "ldr %1, [%2], #4\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlad %3, %5, %0, %3\n\tsmlad %3, %6, %1, %3"
+                     : "=&r"(low), "=&r"(high), "+&r"(w), "+&r"(*first), "+&r"(*second)
+                     : "r"(even), "r"(odd), "r"(row)
+                     : "memory");
+    return w;
+}
+#endif
+
+/* What four rows of weights are multiplied with: `lines` pieces of n inputs, in_step apart, with weights w_step apart; one row of
+ * weights is w_row after the other, or 0 where only one is wanted; w_all is their true size. */
+typedef struct {
+    int32_t lines, n, in_step, w_step, w_row, w_all, zero_point;
+} strip;
+
+/* sums[i] += sum of (a - zero_point) * w over the strip, for the four rows of weights that start at w. */
+MICROZOO_ONCE void dot4(const strip *s, const int8_t *a, const int8_t *w, int32_t sums[4]) {
+    const int32_t row = s->w_row, zero_point = s->zero_point;
+    int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
+    for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step) {
+        const int8_t *x = a, *v = w, *u = w + 2 * row;
+        int32_t n = s->n;
+#ifdef MICROZOO_DSP
+        const uint32_t offset = both(-zero_point);
+        for (const int8_t *end = x + (n & ~3); x != end; x += 4) {
+            uint32_t even, odd;
+            load4(x, offset, &even, &odd);
+            v = mac8(v, row, even, odd, &sum0, &sum1);
+            u = mac8(u, row, even, odd, &sum2, &sum3);
+        }
+        n &= 3;
+#endif
+        for (; n > 0; n--, v++, u++) {
+            const int32_t value = *x++ - zero_point;
+            sum0 += value * v[0];
+            sum1 += value * v[row];
+            sum2 += value * u[0];
+            sum3 += value * u[row];
+        }
+    }
+    sums[0] = sum0;
+    sums[1] = sum1;
+    sums[2] = sum2;
+    sums[3] = sum3;
+}
+
+/* Starts the sums of `count` channels, one or four, from channel k on. */
+static inline void begin(const microzoo_output *o, int32_t k, int32_t count, int32_t sums[4]) {
+    if (count == 4)
+        memcpy(sums, o->bias + k, 4 * sizeof *sums);
+    else
+        sums[0] = o->bias[k];
+}
+
+/* Writes the outputs of `count` channels from channel k on, whose sums these are. */
+MICROZOO_ONCE void finish(const microzoo_output *o, int32_t k, int32_t count, const int32_t *sums, int8_t *output) {
+    const int32_t *mantissa = o->mantissa + k, *end = sums + count;
+    const int8_t *shift = o->shift + k;
+    const int32_t offset = 2 * o->zero_point + 1, lowest = o->lowest;
+    output += k;
+    do *output++ = (int8_t)requantise(*sums++, *mantissa++, *shift++, offset, lowest);
+    while (sums != end);
+}
+
+/* One output pixel, or a dense layer: all `channels` rows of weights over one strip. */
+MICROZOO_ONCE void pixel(const microzoo_output *o, const strip *s, int32_t channels, const int8_t *a, const int8_t *w, int8_t *output) {
+    const int32_t count = channels < 4 ? 1 : 4;
+    int32_t sums[4] = {0, 0, 0, 0};
+    for (int32_t k = 0; k < channels; k += count) {
+        if (k > channels - count) k = channels - count;
+        begin(o, k, count, sums);
+        dot4(s, a, w + k * s->w_all, sums);
+        finish(o, k, count, sums, output);
+    }
 }
 
 /* The part of a window that lies on the map: kernel rows [top, bottom) and columns [left, right), and where it starts. */
@@ -96,96 +189,157 @@ static inline patch clip(const microzoo_window *g, const int8_t *input, int32_t 
     return p;
 }
 
-void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
+/* The strip of a layer as far as it is the same for all windows. */
+static inline strip strip_of(const microzoo_conv_layer *layer, int32_t channels) {
     const microzoo_window *g = &layer->window;
-    const int32_t zero_point = layer->input_zero_point;
-    const int32_t in_row = (int32_t)g->in_width * g->in_channels;
-    const int32_t w_row = (int32_t)g->kernel_width * g->in_channels;
-    const uint32_t w_size = (uint32_t)(w_row * g->kernel_height);
-    for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++) {
-            const patch p = clip(g, input, y, x);
-            const uint32_t n = (uint32_t)((p.right - p.left) * g->in_channels);
-            const int8_t *weight = layer->weight + p.top * w_row + p.left * g->in_channels;
-            for (int32_t k = 0; k < g->out_channels; k += 2, weight += 2 * w_size) {
-                const int8_t *a = p.corner, *w = weight;
-                int32_t sums[2] = {layer->bias[k], 0};
-                if (k + 1 == g->out_channels) { /* the last of an odd number */
-                    for (int32_t row = p.top; row < p.bottom; row++, a += in_row, w += w_row)
-                        sums[0] = dot(a, w, n, zero_point, sums[0]);
-                } else {
-                    sums[1] = layer->bias[k + 1];
-                    for (int32_t row = p.top; row < p.bottom; row++, a += in_row, w += w_row)
-                        dot2(a, w, w_size, n, zero_point, sums);
-                }
-                for (int32_t i = 0; i < 2 && k + i < g->out_channels; i++)
-                    *output++ = clamp(
-                        requantise(sums[i], layer->mantissa[k + i], layer->shift[k + i]) + layer->output_zero_point, layer->lowest);
-            }
-        }
-    }
+    strip s;
+    s.in_step = g->in_width * channels;
+    s.w_step = g->kernel_width * channels;
+    s.w_all = s.w_step * g->kernel_height;
+    s.w_row = g->out_channels < 4 ? 0 : s.w_all;
+    s.zero_point = layer->input_zero_point;
+    return s;
 }
 
-void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
+void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
     const microzoo_window *g = &layer->window;
     const int32_t channels = g->in_channels;
-    const int32_t in_row = (int32_t)g->in_width * channels, w_row = (int32_t)g->kernel_width * channels;
-    const int32_t zero_point = layer->input_zero_point;
+    strip s = strip_of(layer, channels);
     for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++) {
+        for (int32_t x = 0; x < g->out_width; x++, output += g->out_channels) {
             const patch p = clip(g, input, y, x);
-            const int8_t *weight = layer->weight + p.top * w_row + p.left * channels;
-            for (int32_t c = 0; c < channels; c++) {
-                const int8_t *in_line = p.corner + c, *w_line = weight + c;
-                int32_t sum = layer->bias[c];
-                for (int32_t row = p.top; row < p.bottom; row++, in_line += in_row, w_line += w_row) {
-                    const int8_t *a = in_line, *w = w_line;
-                    for (int32_t column = p.left; column < p.right; column++, a += channels, w += channels)
-                        sum += (*a - zero_point) * *w;
-                }
-                *output++ = clamp(requantise(sum, layer->mantissa[c], layer->shift[c]) + layer->output_zero_point, layer->lowest);
-            }
+            s.lines = p.bottom - p.top;
+            s.n = (p.right - p.left) * channels;
+            pixel(&layer->output, &s, g->out_channels, p.corner, layer->weight + p.top * s.w_step + p.left * channels, output);
         }
     }
 }
 
 void microzoo_dense(const microzoo_dense_layer *layer, const int8_t *input, int8_t *output) {
-    const int8_t *weight = layer->weight;
-    for (uint32_t k = 0; k < layer->units; k++, weight += layer->features) {
-        const int32_t sum = dot(input, weight, layer->features, 0, layer->bias[k]);
-        output[k] = clamp(requantise(sum, layer->mantissa, layer->shift) + layer->output_zero_point, layer->lowest);
-    }
+    const int32_t features = (int32_t)layer->features;
+    const strip s = {1, features, 0, 0, layer->units < 4 ? 0 : features, features, 0};
+    pixel(&layer->output, &s, (int32_t)layer->units, input, layer->weight, output);
 }
 
-void microzoo_max_pool(const microzoo_window *g, const int8_t *input, int8_t *output) {
+/* sums[i] += sum of (a - zero_point) * w over a window of four channels, `channels` apart. */
+static inline void window4(const strip *s, const int8_t *a, const int8_t *w, int32_t channels, int32_t sums[4]) {
+    int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
+    for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step) {
+        const int8_t *x = a, *v = w;
+#ifdef MICROZOO_DSP
+        const uint32_t offset = both(-s->zero_point);
+        for (const int8_t *end = x + s->n; x != end; x += channels, v += channels) {
+            uint32_t even, odd, low, high;
+            load4(x, offset, &even, &odd);
+            __asm__ volatile("ldr %1, [%6]\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlabb %2, %7, %0, %2\n\t"
+                             "smlatt %4, %7, %0, %4\n\tsmlabb %3, %8, %1, %3\n\tsmlatt %5, %8, %1, %5"
+                             : "=&r"(low), "=&r"(high), "+&r"(sum0), "+&r"(sum1), "+&r"(sum2), "+&r"(sum3)
+                             : "r"(v), "r"(even), "r"(odd)
+                             : "memory");
+        }
+#else
+        for (const int8_t *end = x + s->n; x != end; x += channels, v += channels) {
+            sum0 += (x[0] - s->zero_point) * v[0];
+            sum1 += (x[1] - s->zero_point) * v[1];
+            sum2 += (x[2] - s->zero_point) * v[2];
+            sum3 += (x[3] - s->zero_point) * v[3];
+        }
+#endif
+    }
+    sums[0] = sum0;
+    sums[1] = sum1;
+    sums[2] = sum2;
+    sums[3] = sum3;
+}
+
+/* The same for one channel. */
+static inline void window1(const strip *s, const int8_t *a, const int8_t *w, int32_t channels, int32_t *sum) {
+    for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step)
+        for (int32_t i = 0; i < s->n; i += channels) *sum += (a[i] - s->zero_point) * w[i];
+}
+
+void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
+    const microzoo_window *g = &layer->window;
+    const int32_t channels = g->in_channels, count = channels < 4 ? 1 : 4;
+    int32_t sums[4];
+    strip s = strip_of(layer, channels);
     for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++) {
+        for (int32_t x = 0; x < g->out_width; x++, output += channels) {
             const patch p = clip(g, input, y, x);
-            for (int32_t c = 0; c < g->in_channels; c++) {
-                int8_t highest = -128;
-                for (int32_t row = p.top; row < p.bottom; row++) {
-                    const int8_t *a = p.corner + row * g->in_width * g->in_channels + c;
-                    for (int32_t column = p.left; column < p.right; column++, a += g->in_channels)
-                        if (*a > highest) highest = *a;
-                }
-                *output++ = highest;
+            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * channels;
+            s.lines = p.bottom - p.top;
+            s.n = (p.right - p.left) * channels;
+            for (int32_t c = 0; c < channels; c += count) {
+                if (c > channels - count) c = channels - count;
+                begin(&layer->output, c, count, sums);
+                if (count == 4)
+                    window4(&s, p.corner + c, weight + c, channels, sums);
+                else
+                    window1(&s, p.corner + c, weight + c, channels, sums);
+                finish(&layer->output, c, count, sums, output);
             }
         }
     }
 }
 
+void microzoo_max_pool(const microzoo_window *g, const int8_t *input, int8_t *output) {
+    const int32_t channels = g->in_channels, row = g->in_width * channels, n = g->kernel_width * channels;
+    for (int32_t y = 0; y < g->out_height; y++) {
+        for (int32_t x = 0; x < g->out_width; x++, output += channels) {
+            const int8_t *corner = input + y * g->stride_y * row + x * g->stride_x * channels;
+            int32_t c = 0;
+#ifdef MICROZOO_DSP
+            for (; c < channels && channels >= 4; c += 4) {
+                uint32_t highest = UINT32_C(0x80808080);
+                if (c > channels - 4) c = channels - 4;
+                const int8_t *line = corner + c;
+                for (int32_t left = g->kernel_height; left > 0; left--, line += row)
+                    for (const int8_t *a = line, *end = line + n; a != end; a += channels) {
+                        uint32_t word;
+                        __asm__ volatile("ldr %0, [%2]\n\tssub8 %1, %0, %3\n\tsel %1, %0, %3"
+                                         : "=&r"(word), "=&r"(highest) : "r"(a), "r"(highest) : "memory");
+                    }
+                memcpy(output + c, &highest, 4);
+            }
+#endif
+            for (; c < channels; c++) {
+                int32_t highest = -128;
+                const int8_t *line = corner + c;
+                for (int32_t left = g->kernel_height; left > 0; left--, line += row)
+                    for (int32_t i = 0; i < n; i += channels) highest = line[i] > highest ? line[i] : highest;
+                output[c] = (int8_t)highest;
+            }
+        }
+    }
+}
+
+/* The mean of `count` int8, to nearest, halves away from zero. */
+static inline int8_t mean(int32_t sum, int32_t count) {
+#ifdef MICROZOO_THUMB1
+    int32_t rest = (sum < 0 ? -sum : sum) + count / 2, quotient = 0;
+    for (int32_t bit = 128; bit > 0; bit >>= 1)
+        if (rest >= count * bit) {
+            rest -= count * bit;
+            quotient += bit;
+        }
+    return (int8_t)(sum < 0 ? -quotient : quotient);
+#else
+    return (int8_t)((sum > 0 ? sum + count / 2 : sum - count / 2) / count);
+#endif
+}
+
 void microzoo_average_pool(const microzoo_window *g, const int8_t *input, int8_t *output) {
+    const int32_t channels = g->in_channels, row = g->in_width * channels, n = g->kernel_width * channels;
     const int32_t count = (int32_t)g->kernel_height * g->kernel_width;
     for (int32_t y = 0; y < g->out_height; y++) {
         for (int32_t x = 0; x < g->out_width; x++) {
-            const patch p = clip(g, input, y, x);
-            for (int32_t c = 0; c < g->in_channels; c++) {
+            const int8_t *corner = input + y * g->stride_y * row + x * g->stride_x * channels;
+            for (int32_t c = 0; c < channels; c++, corner++) {
+                const int8_t *line = corner;
                 int32_t sum = 0;
-                for (int32_t row = p.top; row < p.bottom; row++) {
-                    const int8_t *a = p.corner + row * g->in_width * g->in_channels + c;
-                    for (int32_t column = p.left; column < p.right; column++, a += g->in_channels) sum += *a;
-                }
-                *output++ = (int8_t)((sum > 0 ? sum + count / 2 : sum - count / 2) / count);
+                for (int32_t left = g->kernel_height; left > 0; left--, line += row)
+                    for (int32_t i = 0; i < n; i += channels) sum += line[i];
+                *output++ = mean(sum, count);
             }
         }
     }
@@ -198,12 +352,14 @@ void microzoo_pad(const microzoo_window *g, int zero_point, const int8_t *input,
     for (int32_t y = 0; y < g->in_height; y++, input += in_row, output += out_row) memcpy(output, input, in_row);
 }
 
+/* An operand of an addition on the common scale. */
+static inline int32_t operand(const microzoo_operand *o, int32_t value) {
+    return (shift_right_but_one(multiply_high_small(value * o->factor - o->offset, o->mantissa), o->shift) + 1) >> 1;
+}
+
 void microzoo_add(const microzoo_add_layer *layer, const int8_t *left, const int8_t *right, int8_t *output) {
-    for (uint32_t i = 0; i < layer->size; i++) {
-        const int32_t a = (left[i] - layer->left_zero_point) * (INT32_C(1) << 20);
-        const int32_t b = (right[i] - layer->right_zero_point) * (INT32_C(1) << 20);
-        const int32_t sum = requantise(a, layer->left_mantissa, layer->left_shift) +
-                            requantise(b, layer->right_mantissa, layer->right_shift);
-        output[i] = clamp(requantise(sum, layer->output_mantissa, layer->output_shift) + layer->output_zero_point, layer->lowest);
-    }
+    const microzoo_operand l = layer->left, r = layer->right;
+    const int32_t mantissa = layer->mantissa, offset = 2 * layer->zero_point + 1, lowest = layer->lowest, shift = layer->shift;
+    for (const int8_t *end = left + layer->size; left != end;)
+        *output++ = (int8_t)requantise(operand(&l, *left++) + operand(&r, *right++), mantissa, shift, offset, lowest);
 }
