@@ -1,4 +1,4 @@
-"""Instructions of C code on an emulated Cortex-M4: compiled, linked, run by QEMU.
+"""Instructions of C code on an emulated Cortex-M: compiled, linked, run by QEMU.
 
 QEMU runs with `-icount shift=6`: every instruction takes 64 ns of the machine's time, and a timer of the board ticks every 40 ns. So
 the figures are exact numbers of instructions, the same in every run. They are no cycles: loads and multiplications cost one each.
@@ -11,9 +11,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-COMPILER = "arm-none-eabi-gcc"
-CORE = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
-MACHINE = "mps2-an386"
+from microzoo.measure.footprint import COMPILER, CORE_FLAGS
+from microzoo.spec.models import Core
+
+MACHINES: dict[Core, str] = {"cortex-m0plus": "mps2-an385", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386"}
+"""Boards whose timer lies where the harness looks for it. A Cortex-M3 runs all that is compiled for a Cortex-M0+."""
 TICK_NS, INSTRUCTION_NS = 40, 64
 
 HARNESS = """
@@ -95,6 +97,7 @@ def emulate(
     flags: Sequence[str],
     image: Sequence[int],
     output_bytes: int,
+    core: Core = "cortex-m4",
 ) -> tuple[list[int], list[int]]:
     """Instructions between each two marks of `peer_invoke`, the last entry the rest, and the output."""
     (folder / "harness.c").write_text(HARNESS)
@@ -105,11 +108,11 @@ def emulate(
     )
     (folder / "image.ld").write_text(LINKER_SCRIPT)
     linking = ("-nostartfiles", "-T", "image.ld", "--specs=nosys.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
-    command = [COMPILER, *CORE, "-O2", "-ffunction-sections", *flags, *linking, "harness.c", "image.c", *map(str, sources)]
+    command = [COMPILER, *CORE_FLAGS[core], "-mthumb", "-O2", "-ffunction-sections", *flags, *linking, "harness.c", "image.c", *map(str, sources)]
     subprocess.run([*command, "-o", "image.elf"], cwd=folder, check=True, timeout=300)
     options = ("-nographic", "-icount", "shift=6", "-semihosting-config", "enable=on,target=native")
     done = subprocess.run(
-        ["qemu-system-arm", "-M", MACHINE, *options, "-kernel", "image.elf"],
+        ["qemu-system-arm", "-M", MACHINES[core], *options, "-kernel", "image.elf"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -125,9 +128,3 @@ def emulate(
     spans = [after - before - own for before, after in zip(times[1:], times[2:], strict=False)]
     return [max(0, round(span)) for span in spans], [int(line[1:]) for line in lines if line.startswith("O")]
 
-
-def code_bytes(folder: Path, source: str, *flags: str) -> int:
-    """Bytes of .text of one source file."""
-    subprocess.run([COMPILER, *CORE, *flags, "-c", source, "-o", "sized.o"], cwd=folder, check=True, timeout=300)
-    done = subprocess.run(["arm-none-eabi-size", "sized.o"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
-    return int(done.stdout.splitlines()[1].split()[0])

@@ -22,7 +22,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from _emulator import code_bytes, emulate, marked
+from _emulator import emulate, marked
 from _kernel_networks import networks
 from _lab import RESULTS, setting, write_results
 from microzoo.export.c import c_sources
@@ -30,6 +30,7 @@ from microzoo.export.tflite import tflite
 from microzoo.graph.integer import IntegerModel
 from microzoo.graph.ops import Flatten
 from microzoo.measure.c_runtime import compiler_version
+from microzoo.spec.models import Core
 
 GOAL = 1.2
 TFLM_CMSIS_NN = {"resdw": 4_200_000, "unas28": 2_600_000, "dscnn": 9_200_000}
@@ -72,8 +73,9 @@ def measured(only: str, ours_only: bool) -> Iterator[dict[str, Any]]:
         shape = model.graph.input_shape
         image = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8).ravel().tolist()
         counts, output = ours(model, image)
+        others: dict[Core, int] = {core: sum(ours(model, image, core)[0]) for core in ("cortex-m3", "cortex-m0plus")}
         kinds = [type(op).__name__.lower() for op in model.graph.ops if not isinstance(op, Flatten)]
-        row: dict[str, Any] = {"model": name, "ours": sum(counts), "operators": list(zip(kinds, counts, strict=False))}
+        row: dict[str, Any] = {"model": name, "ours": sum(counts), "ours_on": others, "operators": list(zip(kinds, counts, strict=False))}
         if not ours_only:
             portable = [peer(model, image, options) for options in PORTABLE]
             cmsis = peer(model, image, CMSIS_NN)
@@ -84,13 +86,13 @@ def measured(only: str, ours_only: bool) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def ours(model: IntegerModel, image: list[int]) -> Run:
+def ours(model: IntegerModel, image: list[int], core: Core = "cortex-m4") -> Run:
     """Our export of `model`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for file, text in c_sources(model, name="peer").items():
             (folder / file).write_text(marked(text, "void peer_invoke") if file == "peer.c" else text, encoding="utf-8")
-        return emulate(folder, ["peer.c", "microzoo_nn.c"], ["-std=gnu99"], image, classes(model))
+        return emulate(folder, ["peer.c", "microzoo_nn.c"], ["-std=gnu99"], image, classes(model), core)
 
 
 def peer(model: IntegerModel, image: list[int], options: bakenn.CBackendOptions) -> Run:
@@ -140,13 +142,14 @@ def classes(model: IntegerModel) -> int:
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Markdown: millions of instructions, and ours as a multiple of each peer's."""
-    yield "| model | ours | bakenn | ratio | bakenn, CMSIS-NN | ratio | TFLM, CMSIS-NN | ratio |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| model | ours | bakenn | ratio | bakenn, CMSIS-NN | ratio | TFLM, CMSIS-NN | ratio | ours on M3 | on M0+ |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
         cells = [row["model"], f"{row['ours'] / 1e6:.3f} M"]
         for key in ("bakenn", "bakenn_cmsis_nn", "tflm_cmsis_nn"):
             count = row.get(key)
             cells += [f"{count / 1e6:.3f} M", f"{row['ours'] / count:.2f}"] if count else ["", ""]
+        cells += [f"{count / 1e6:.3f} M" for count in row["ours_on"].values()]
         yield "| " + " | ".join(cells) + " |"
 
 

@@ -10,6 +10,7 @@ import pytest
 from microzoo.errors import ExportError
 from microzoo.export.c import KERNEL_FILES, c_identifier, c_sources
 from microzoo.export.plan import plan
+from microzoo.measure.footprint import CORE_FLAGS
 from microzoo.quantise.reference import run
 
 from .c_program import WARNINGS, write_sources
@@ -168,6 +169,7 @@ static void leave(int status) { /* semihosting SYS_EXIT_EXTENDED */
     for (;;) __asm__ volatile("bkpt 0xAB" : "+r"(operation) : "r"(argument) : "memory");
 }
 static void reset(void) {
+    *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* the floating point and vector unit, where there is one */
     for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) *to++ = *from++;
     for (uint32_t *to = &bss_start; to < &bss_end;) *to++ = 0;
     const int different = differences();
@@ -178,7 +180,7 @@ __attribute__((section(".vectors"), used)) const void *const vectors[] = {&stack
 """
 
 LINKER_SCRIPT = """
-MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
+MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 512K  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 512K }
 SECTIONS {
   .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); } > FLASH
   data_load = LOADADDR(.data);
@@ -190,7 +192,7 @@ SECTIONS {
 
 
 @pytest.mark.arm
-@pytest.mark.parametrize(("core", "machine"), [("cortex-m3", "mps2-an385"), ("cortex-m4", "mps2-an386")])
+@pytest.mark.parametrize(("core", "machine"), [("cortex-m0plus", "mps2-an385"), ("cortex-m3", "mps2-an385"), ("cortex-m4", "mps2-an386"), ("cortex-m55", "mps3-an547")])
 def test_an_emulated_core_gives_the_reference_outputs(models, tmp_path, core, machine):
     # The M3 runs the portable path, the M4 the one with DSP instructions.
     if shutil.which("qemu-system-arm") is None:
@@ -209,7 +211,7 @@ def test_an_emulated_core_gives_the_reference_outputs(models, tmp_path, core, ma
     (tmp_path / "main.c").write_text(includes + FIRMWARE % (3, "".join(data), ",".join(entries)))
     (tmp_path / "image.ld").write_text(LINKER_SCRIPT)
     flags = (
-        f"-mcpu={core}",
+        *CORE_FLAGS[core],
         "-mthumb",
         "-O2",
         "-nostartfiles",

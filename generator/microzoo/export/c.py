@@ -74,7 +74,7 @@ def c_plan(graph: Graph) -> MemoryPlan:
 
 def _check(model: IntegerModel, op: Op) -> None:
     shapes = (*(model.graph.shapes[name] for name in op.inputs), model.graph.shapes[op.output])
-    if not isinstance(op, Add | Flatten | Dense) and max(max(shape) for shape in shapes) > MAX_EXTENT:
+    if not isinstance(op, Add | Flatten) and max(max(shape) for shape in shapes) > MAX_EXTENT:
         raise ExportError(
             f"layer {op.name}: shapes {shapes} exceed {MAX_EXTENT} in a dimension", "the C export cannot hold this model"
         )
@@ -174,10 +174,8 @@ void {name}_invoke(void) {{
 def _data(model: IntegerModel, op: Op, layer: str) -> list[str]:
     """The constants of one operator, as definitions."""
     match op:
-        case Conv() | Depthwise():
-            return _conv_data(model, op, layer)
-        case Dense():
-            return _dense_data(model, op, layer)
+        case Conv() | Depthwise() | Dense():
+            return _weighted_data(model, op, layer)
         case Add():
             return [_add_data(model, op, layer)]
         case MaxPool() | AvgPool() | Pad():
@@ -186,38 +184,29 @@ def _data(model: IntegerModel, op: Op, layer: str) -> list[str]:
             return []
 
 
-def _conv_data(model: IntegerModel, op: Conv | Depthwise, layer: str) -> list[str]:
-    zero_point = model.tensors[op.input].zero_point if any(op.padding) else 0
-    return [
-        *_weighted_data(model, op, layer, folded=not any(op.padding)),
-        f"static const microzoo_conv_layer {layer} = {{\n    {_window(model, op)},\n    {zero_point}, {_output(model, op, layer)}}};\n",
-    ]
-
-
-def _dense_data(model: IntegerModel, op: Dense, layer: str) -> list[str]:
-    features = model.weights[op.name].weight.shape[1]
-    return [
-        *_weighted_data(model, op, layer, folded=True),
-        f"static const microzoo_dense_layer {layer} = {{\n    {features}, {op.units}, {_output(model, op, layer)}}};\n",
-    ]
-
-
-def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str, *, folded: bool) -> list[str]:
-    """Weights, and of each channel bias, mantissa and shift. folded: the bias holds what the input's zero point adds to every sum."""
+def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str) -> list[str]:
+    """Weights, and of each channel bias, mantissa and shift. Where nothing is padded, what the input's zero point adds to every sum is
+    part of the bias.
+    """
     weight, bias = (values.astype(np.int64) for values in (model.weights[op.name].weight, model.weights[op.name].bias))
     axes = (0, 1) if isinstance(op, Depthwise) else tuple(range(1, weight.ndim))
-    reach = np.abs(bias) + MAX_OFFSET * np.abs(weight).sum(axis=axes)
-    if folded:
-        bias = bias - model.tensors[op.input].zero_point * weight.sum(axis=axes)
+    reach, zero_point = np.abs(bias) + MAX_OFFSET * np.abs(weight).sum(axis=axes), model.tensors[op.input].zero_point
+    if isinstance(op, Dense) or not any(op.padding):
+        bias, zero_point = bias - zero_point * weight.sum(axis=axes), 0
     multipliers = output_multipliers(model, op)
     if isinstance(op, Dense):
         multipliers *= op.units
     shifts = [stored_shift(multiplier, int(most)) for multiplier, most in zip(multipliers, reach, strict=True)]
+    output = f"{layer}_bias, {layer}_mantissa, {layer}_shift, {model.tensors[op.output].zero_point}, {activation_range(model, op)[0]}"
     return [
         _array("int8_t", f"{layer}_weight", weight),
         _array("int32_t", f"{layer}_bias", bias),
         _array("int32_t", f"{layer}_mantissa", [multiplier.mantissa for multiplier in multipliers]),
         _array("int8_t", f"{layer}_shift", shifts),
+        (
+            f"static const microzoo_conv_layer {layer} = {{\n    {_window(model, op)},\n"
+            f"    {zero_point}, {layer}_weight,\n    {{{output}}}\n}};\n"
+        ),
     ]
 
 
@@ -226,13 +215,6 @@ def stored_shift(multiplier: Multiplier, reach: int) -> int:
     if multiplier.mantissa == 0:
         return 0
     return -multiplier.shift - 1 - (64 if multiplier.shift < 0 and 2 * reach > INT32_MAX else 0)
-
-
-def _output(model: IntegerModel, op: WeightedOp, layer: str) -> str:
-    """Pointer to the weights, and initialiser of a microzoo_output."""
-    lowest, _ = activation_range(model, op)
-    zero_point = model.tensors[op.output].zero_point
-    return f"{layer}_weight,\n    {{{layer}_bias, {layer}_mantissa, {layer}_shift, {zero_point}, {lowest}}}\n"
 
 
 def _add_data(model: IntegerModel, op: Add, layer: str) -> str:
@@ -253,23 +235,23 @@ def _operand(multiplier: Multiplier, zero_point: int) -> str:
     return f"{{{1 << bits}, {zero_point << bits}, {multiplier.mantissa}, {shift}}}"
 
 
-def _window(model: IntegerModel, op: Conv | Depthwise | MaxPool | AvgPool | Pad) -> str:
-    """Initialiser of a microzoo_window."""
+def _window(model: IntegerModel, op: WeightedOp | MaxPool | AvgPool | Pad) -> str:
+    """Initialiser of a microzoo_window. A dense layer is a 1x1 convolution of one pixel."""
     source, target = model.graph.shapes[op.input], model.graph.shapes[op.output]
-    kernel, stride = ((1, 1), (1, 1)) if isinstance(op, Pad) else (op.kernel, op.stride)
-    top, _, left, _ = (0, 0, 0, 0) if isinstance(op, MaxPool | AvgPool) else op.padding
+    if isinstance(op, Dense):
+        source, target = (1, 1, *source), (1, 1, *target)
+    kernel, stride = ((1, 1), (1, 1)) if isinstance(op, Dense | Pad) else (op.kernel, op.stride)
+    top, _, left, _ = (0, 0, 0, 0) if isinstance(op, Dense | MaxPool | AvgPool) else op.padding
     return "{" + ", ".join(map(str, (*source, *target, *kernel, *stride, top, left))) + "}"
 
 
 def _call(model: IntegerModel, op: Op, layer: str, at: dict[str, str]) -> str:
     """The statement that runs one operator; empty for Flatten, whose output is its input."""
     match op:
-        case Conv():
+        case Conv() | Dense():
             return f"microzoo_conv(&{layer}, {at[op.input]}, {at[op.output]});"
         case Depthwise():
             return f"microzoo_depthwise(&{layer}, {at[op.input]}, {at[op.output]});"
-        case Dense():
-            return f"microzoo_dense(&{layer}, {at[op.input]}, {at[op.output]});"
         case Add():
             return f"microzoo_add(&{layer}, {at[op.left]}, {at[op.right]}, {at[op.output]});"
         case MaxPool():

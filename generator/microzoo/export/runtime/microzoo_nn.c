@@ -105,20 +105,37 @@ static inline const int8_t *mac8(const int8_t *w, int32_t row, uint32_t even, ui
 }
 #endif
 
-/* What four rows of weights are multiplied with: `lines` pieces of n inputs, in_step apart, with weights w_step apart; one row of
- * weights is w_row after the other, or 0 where only one is wanted; w_all is their true size. */
+/* What rows of weights are multiplied with: `lines` pieces of n inputs, in_step apart, with weights w_step apart; one row of weights is
+ * w_row after the other. */
 typedef struct {
-    int32_t lines, n, in_step, w_step, w_row, w_all, zero_point;
+    int32_t lines, n, in_step, w_step, w_row, zero_point;
 } strip;
 
-/* sums[i] += sum of (a - zero_point) * w over the strip, for the four rows of weights that start at w. */
-MICROZOO_ONCE void dot4(const strip *s, const int8_t *a, const int8_t *w, int32_t sums[4]) {
-    const int32_t row = s->w_row, zero_point = s->zero_point;
+/* sums[i] += sum of (a - zero_point) * w over the strip, for the four rows of weights from w on that lie `row` apart. */
+static inline void dot4(const strip *s, const int8_t *a, const int8_t *w, int32_t row, int32_t sums[4]) {
+    const int32_t zero_point = s->zero_point;
     int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
     for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step) {
         const int8_t *x = a, *v = w, *u = w + 2 * row;
         int32_t n = s->n;
-#ifdef MICROZOO_DSP
+#if defined(MICROZOO_MVE)
+        for (; zero_point == 0 && n > 0; n -= 16, x += 16, v += 16, u += 16) {
+            const mve_pred16_t some = vctp8q((uint32_t)n);
+            const int8x16_t values = vldrbq_z_s8(x, some);
+            sum0 = vmladavaq_p_s8(sum0, values, vldrbq_z_s8(v, some), some);
+            sum1 = vmladavaq_p_s8(sum1, values, vldrbq_z_s8(v + row, some), some);
+            sum2 = vmladavaq_p_s8(sum2, values, vldrbq_z_s8(u, some), some);
+            sum3 = vmladavaq_p_s8(sum3, values, vldrbq_z_s8(u + row, some), some);
+        }
+        for (; n > 0; n -= 8, x += 8, v += 8, u += 8) {
+            const mve_pred16_t some = vctp16q((uint32_t)n);
+            const int16x8_t values = vsubq_n_s16(vldrbq_z_s16(x, some), (int16_t)zero_point);
+            sum0 = vmladavaq_p_s16(sum0, values, vldrbq_z_s16(v, some), some);
+            sum1 = vmladavaq_p_s16(sum1, values, vldrbq_z_s16(v + row, some), some);
+            sum2 = vmladavaq_p_s16(sum2, values, vldrbq_z_s16(u, some), some);
+            sum3 = vmladavaq_p_s16(sum3, values, vldrbq_z_s16(u + row, some), some);
+        }
+#elif defined(MICROZOO_DSP)
         const uint32_t offset = both(-zero_point);
         for (const int8_t *end = x + (n & ~3); x != end; x += 4) {
             uint32_t even, odd;
@@ -154,22 +171,22 @@ static inline void begin(const microzoo_output *o, int32_t k, int32_t count, int
 MICROZOO_ONCE void finish(const microzoo_output *o, int32_t k, int32_t count, const int32_t *sums, int8_t *output) {
     const int32_t *mantissa = o->mantissa + k, *end = sums + count;
     const int8_t *shift = o->shift + k;
+#ifdef MICROZOO_MVE
+    if (count == 4) {
+        const int32x4_t stored = vldrbq_s32(shift), lifted = vsubq_n_s32(vandq_s32(vaddq_n_s32(stored, 32), vdupq_n_s32(63)), 32);
+        const int32x4_t right = vaddq_n_s32(lifted, 1), left = vmaxq_s32(vnegq_s32(right), vdupq_n_s32(0));
+        int32x4_t values = vqrdmulhq_s32(vshlq_s32(vldrwq_s32(sums), left), vldrwq_s32(mantissa));
+        const int32x4_t down = vminq_s32(vnegq_s32(right), vdupq_n_s32(0));
+        values = vrshlq_s32(vaddq_s32(values, vshrq_n_s32(vandq_s32(values, down), 31)), down);
+        values = vminq_s32(vmaxq_s32(vaddq_n_s32(values, o->zero_point), vdupq_n_s32(o->lowest)), vdupq_n_s32(127));
+        vstrbq_s32(output + k, values);
+        return;
+    }
+#endif
     const int32_t offset = 2 * o->zero_point + 1, lowest = o->lowest;
     output += k;
     do *output++ = (int8_t)requantise(*sums++, *mantissa++, *shift++, offset, lowest);
     while (sums != end);
-}
-
-/* One output pixel, or a dense layer: all `channels` rows of weights over one strip. */
-MICROZOO_ONCE void pixel(const microzoo_output *o, const strip *s, int32_t channels, const int8_t *a, const int8_t *w, int8_t *output) {
-    const int32_t count = channels < 4 ? 1 : 4;
-    int32_t sums[4] = {0, 0, 0, 0};
-    for (int32_t k = 0; k < channels; k += count) {
-        if (k > channels - count) k = channels - count;
-        begin(o, k, count, sums);
-        dot4(s, a, w + k * s->w_all, sums);
-        finish(o, k, count, sums, output);
-    }
 }
 
 /* The part of a window that lies on the map: kernel rows [top, bottom) and columns [left, right), and where it starts. */
@@ -195,34 +212,42 @@ static inline strip strip_of(const microzoo_conv_layer *layer, int32_t channels)
     strip s;
     s.in_step = g->in_width * channels;
     s.w_step = g->kernel_width * channels;
-    s.w_all = s.w_step * g->kernel_height;
-    s.w_row = g->out_channels < 4 ? 0 : s.w_all;
+    s.w_row = s.w_step * g->kernel_height;
     s.zero_point = layer->input_zero_point;
     return s;
 }
 
 void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
     const microzoo_window *g = &layer->window;
-    const int32_t channels = g->in_channels;
+    const int32_t channels = g->in_channels, filters = g->out_channels, count = filters < 4 ? 1 : 4;
     strip s = strip_of(layer, channels);
+    const int32_t row = count == 1 ? 0 : s.w_row; /* a single row is taken four times */
     for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++, output += g->out_channels) {
+        for (int32_t x = 0; x < g->out_width; x++, output += filters) {
             const patch p = clip(g, input, y, x);
+            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * channels;
             s.lines = p.bottom - p.top;
             s.n = (p.right - p.left) * channels;
-            pixel(&layer->output, &s, g->out_channels, p.corner, layer->weight + p.top * s.w_step + p.left * channels, output);
+            for (int32_t k = 0; k < filters; k += count) {
+                int32_t sums[4] = {0, 0, 0, 0};
+                if (k > filters - count) k = filters - count;
+                begin(&layer->output, k, count, sums);
+                dot4(&s, p.corner, weight + k * s.w_row, row, sums);
+                finish(&layer->output, k, count, sums, output);
+            }
         }
     }
 }
 
-void microzoo_dense(const microzoo_dense_layer *layer, const int8_t *input, int8_t *output) {
-    const int32_t features = (int32_t)layer->features;
-    const strip s = {1, features, 0, 0, layer->units < 4 ? 0 : features, features, 0};
-    pixel(&layer->output, &s, (int32_t)layer->units, input, layer->weight, output);
-}
-
 /* sums[i] += sum of (a - zero_point) * w over a window of four channels, `channels` apart. */
 static inline void window4(const strip *s, const int8_t *a, const int8_t *w, int32_t channels, int32_t sums[4]) {
+#ifdef MICROZOO_MVE
+    int32x4_t total = vldrwq_s32(sums);
+    for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step)
+        for (int32_t i = 0; i < s->n; i += channels)
+            total = vaddq_s32(total, vmulq_s32(vsubq_n_s32(vldrbq_s32(a + i), s->zero_point), vldrbq_s32(w + i)));
+    vstrwq_s32(sums, total);
+#else
     int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
     for (int32_t line = s->lines; line > 0; line--, a += s->in_step, w += s->w_step) {
         const int8_t *x = a, *v = w;
@@ -250,6 +275,7 @@ static inline void window4(const strip *s, const int8_t *a, const int8_t *w, int
     sums[1] = sum1;
     sums[2] = sum2;
     sums[3] = sum3;
+#endif
 }
 
 /* The same for one channel. */
@@ -297,7 +323,7 @@ void microzoo_max_pool(const microzoo_window *g, const int8_t *input, int8_t *ou
                     for (const int8_t *a = line, *end = line + n; a != end; a += channels) {
                         uint32_t word;
                         __asm__ volatile("ldr %0, [%2]\n\tssub8 %1, %0, %3\n\tsel %1, %0, %3"
-                                         : "=&r"(word), "=&r"(highest) : "r"(a), "r"(highest) : "memory");
+                                         : "=&r"(word), "=&r"(highest) : "r"(a), "r"(highest) : "memory", "cc");
                     }
                 memcpy(output + c, &highest, 4);
             }

@@ -43,7 +43,7 @@ typedef struct {
 } microzoo_output;
 
 /* Parameters of a convolution. weight: (out_channels, kernel_height, kernel_width, in_channels); depthwise: (kernel_height,
- * kernel_width, channels). Where nothing is padded, the zero point of the input is folded into the bias and
+ * kernel_width, channels). A fully connected layer is a 1 x 1 convolution of a map of one pixel. Where nothing is padded, the zero point of the input is folded into the bias and
  * input_zero_point is 0. */
 typedef struct {
     microzoo_window window;
@@ -51,13 +51,6 @@ typedef struct {
     const int8_t *weight;
     microzoo_output output;
 } microzoo_conv_layer;
-
-/* Parameters of a fully connected layer. weight: (units, features). The input's zero point is folded into the bias. */
-typedef struct {
-    uint32_t features, units;
-    const int8_t *weight;
-    microzoo_output output;
-} microzoo_dense_layer;
 
 /* One side of an addition: (value * factor - offset) * mantissa / 2^31 / 2^(shift + 1); offset: factor * zero point. */
 typedef struct {
@@ -76,7 +69,6 @@ typedef struct {
 
 void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
 void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
-void microzoo_dense(const microzoo_dense_layer *layer, const int8_t *input, int8_t *output);
 void microzoo_max_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
 void microzoo_average_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
 void microzoo_pad(const microzoo_window *window, int zero_point, const int8_t *input, int8_t *output);
