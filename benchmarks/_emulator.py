@@ -108,7 +108,18 @@ def emulate(
     )
     (folder / "image.ld").write_text(LINKER_SCRIPT)
     linking = ("-nostartfiles", "-T", "image.ld", "--specs=nosys.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
-    command = [COMPILER, *CORE_FLAGS[core], "-mthumb", "-O2", "-ffunction-sections", *flags, *linking, "harness.c", "image.c", *map(str, sources)]
+    command = [
+        COMPILER,
+        *CORE_FLAGS[core],
+        "-mthumb",
+        "-O2",
+        "-ffunction-sections",
+        *flags,
+        *linking,
+        "harness.c",
+        "image.c",
+        *map(str, sources),
+    ]
     subprocess.run([*command, "-o", "image.elf"], cwd=folder, check=True, timeout=300)
     options = ("-nographic", "-icount", "shift=6", "-semihosting-config", "enable=on,target=native")
     done = subprocess.run(
@@ -127,4 +138,3 @@ def emulate(
     own = times[1] - times[0]
     spans = [after - before - own for before, after in zip(times[1:], times[2:], strict=False)]
     return [max(0, round(span)) for span in spans], [int(line[1:]) for line in lines if line.startswith("O")]
-

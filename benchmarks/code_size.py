@@ -28,8 +28,10 @@ from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, sample
 from microzoo.spec.models import Core
 
-CORES: tuple[Core, ...] = ("cortex-m0plus", "cortex-m4", "cortex-m7")
+CORES: tuple[Core, ...] = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55")
 KINDS: tuple[type[Op], ...] = (Conv, Depthwise, MaxPool, AvgPool, Add, Pad, Dense)
+DROPPED: tuple[type[Op], ...] = (Depthwise, MaxPool, AvgPool, Add, Pad)
+"""Kernels that are linked only where they are called."""
 INPUT_SHAPE, CLASSES, MAX_WEIGHT_BYTES = (16, 16, 1), 10, 150_000
 
 
@@ -83,15 +85,26 @@ def linked(graph: Graph, core: Core) -> tuple[int, int]:
 def report(core: Core, graphs: list[Graph], code: np.ndarray, stack: np.ndarray) -> None:
     """The fit, its error, the present table's error, and a constant's."""
     counts = np.array([[sum(isinstance(op, kind) for op in graph.ops) for kind in KINDS] for graph in graphs], float)
-    # The average pool occurs at most once and the dense layer always: one number each has to stand for kernel and call.
-    columns = np.concatenate([counts[:, :6] > 0, counts[:, [0, 1, 2, 4, 5, 6]], np.ones((len(graphs), 1))], axis=1)
+    # Every network has a dense layer, which the kernel of the convolution runs: it is part of the base. The average pool occurs at
+    # most once: one number has to stand for its kernel and its call.
+    called = [kind for kind in KINDS if kind is not AvgPool]
+    columns = np.concatenate(
+        [
+            counts[:, [KINDS.index(kind) for kind in DROPPED]] > 0,
+            counts[:, [KINDS.index(kind) for kind in called]],
+            np.ones((len(graphs), 1)),
+        ],
+        axis=1,
+    )
     solution, *_ = np.linalg.lstsq(columns, code, rcond=None)
     residual = np.abs(columns @ solution - code).max()
     table = np.array([code_bytes(graph, core) for graph in graphs])
     print(f"\n{core}: base {solution[-1]:.0f} + residual {residual:.0f}")
-    print("  kernels " + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(KINDS[:6], solution[:6], strict=True)))
-    called = [KINDS[index] for index in (0, 1, 2, 4, 5, 6)]
-    print("  calls   " + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(called, solution[6:12], strict=True)))
+    print("  kernels " + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(DROPPED, solution, strict=False)))
+    print(
+        "  calls   "
+        + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(called, solution[len(DROPPED) :], strict=False))
+    )
     off, constant = table - code, np.abs(code - code.mean()).max()
     print(f"  present table - linked: {off.min():.0f} to {off.max():.0f} B; one constant: within {constant:.0f} B")
     print(f"  ratio of greatest errors, table to constant: {np.abs(off).max() / constant:.3f}")

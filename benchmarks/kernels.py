@@ -75,7 +75,12 @@ def measured(only: str, ours_only: bool) -> Iterator[dict[str, Any]]:
         counts, output = ours(model, image)
         others: dict[Core, int] = {core: sum(ours(model, image, core)[0]) for core in ("cortex-m3", "cortex-m0plus")}
         kinds = [type(op).__name__.lower() for op in model.graph.ops if not isinstance(op, Flatten)]
-        row: dict[str, Any] = {"model": name, "ours": sum(counts), "ours_on": others, "operators": list(zip(kinds, counts, strict=False))}
+        row: dict[str, Any] = {
+            "model": name,
+            "ours": sum(counts),
+            "ours_on": others,
+            "operators": list(zip(kinds, counts, strict=False)),
+        }
         if not ours_only:
             portable = [peer(model, image, options) for options in PORTABLE]
             cmsis = peer(model, image, CMSIS_NN)

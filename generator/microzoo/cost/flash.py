@@ -1,7 +1,7 @@
 """Bytes of parameters in flash, as the C export stores them, and the count of parameters.
 
-Per Conv and Depthwise: int8 weights, and per output channel an int32 bias, an int32 multiplier and an int8 shift. Per Dense: int8
-weights and int32 biases; its one multiplier and shift are arguments in the code. Arrays of int8 fill up to whole 4-byte words.
+Per Conv, Depthwise and Dense: int8 weights, and for each output channel or unit an int32 bias, an int32 multiplier and an int8 shift
+(of a Dense they are all the same, but one kernel serves all three). Arrays of int8 fill up to whole 4-byte words.
 """
 
 from __future__ import annotations
@@ -39,13 +39,12 @@ def parameters(graph: Graph) -> int:
 
 def weight_bytes(graph: Graph) -> int:
     """Bytes of all constant arrays of the C export: weights, biases and requantisation tables."""
-    return sum([layer_weight_bytes(op, weights, channels) for op, weights, channels in weighted(graph)])
+    return sum([layer_weight_bytes(weights, channels) for _, weights, channels in weighted(graph)])
 
 
-def layer_weight_bytes(op: WeightedOp, weights: int, channels: int) -> int:
+def layer_weight_bytes(weights: int, channels: int) -> int:
     """Bytes of the constant arrays of one operator with that many weights and output channels."""
-    tables = 0 if isinstance(op, Dense) else 4 * channels + _words(channels)
-    return _words(weights) + 4 * channels + tables
+    return _words(weights) + 8 * channels + _words(channels)
 
 
 def _words(count: int) -> int:

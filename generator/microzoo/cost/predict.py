@@ -74,7 +74,7 @@ def _resources(graph: Graph, runtime: Runtime, core: Core, activation_bytes: int
     """All figures. head: bytes of activations as the runtime holds them."""
     layers = list(weighted(graph))
     weights, biases = sum([count for _, count, _ in layers]), sum([outputs for _, _, outputs in layers])
-    weight_bytes = sum([layer_weight_bytes(*layer) for layer in layers])
+    weight_bytes = sum([layer_weight_bytes(count, outputs) for _, count, outputs in layers])
     if runtime == "c":
         ram_bytes = head + -head % ARENA_ALIGNMENT + STACK_BYTES
         flash_bytes = weight_bytes + code_bytes(graph, core)

@@ -197,7 +197,9 @@ def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str) -> list[str]
     if isinstance(op, Dense):
         multipliers *= op.units
     shifts = [stored_shift(multiplier, int(most)) for multiplier, most in zip(multipliers, reach, strict=True)]
-    output = f"{layer}_bias, {layer}_mantissa, {layer}_shift, {model.tensors[op.output].zero_point}, {activation_range(model, op)[0]}"
+    output = (
+        f"{layer}_bias, {layer}_mantissa, {layer}_shift, {model.tensors[op.output].zero_point}, {activation_range(model, op)[0]}"
+    )
     return [
         _array("int8_t", f"{layer}_weight", weight),
         _array("int32_t", f"{layer}_bias", bias),
@@ -231,7 +233,7 @@ def _add_data(model: IntegerModel, op: Add, layer: str) -> str:
 def _operand(multiplier: Multiplier, zero_point: int) -> str:
     """Initialiser of a microzoo_operand. The largest multiplier is 1/2, where nothing is rounded: a quarter of twice as much is the same."""
     bits, shift = (ADD_LEFT_SHIFT, -multiplier.shift - 1) if multiplier.shift < 0 else (ADD_LEFT_SHIFT + 1, 0)
-    assert shift >= 0 and (multiplier.shift < 0 or multiplier == Multiplier(1 << 30, 0)), multiplier
+    assert multiplier.shift < 0 or multiplier in (Multiplier(1 << 30, 0), Multiplier(0, 0)), multiplier
     return f"{{{1 << bits}, {zero_point << bits}, {multiplier.mantissa}, {shift}}}"
 
 

@@ -1,16 +1,15 @@
 /* Int8 neural network kernels for microcontrollers, C99. Part of Microzoo, Apache-2.0. See microzoo_nn.h.
  *
- * Channels are taken four at a time. The last four overlap those before them where the channels are no multiple of four: some outputs
- * are then written twice, with the same value. Fewer than four channels are taken one by one.
+ * Channels are taken four at a time. Where their number is no multiple of four, the last four overlap those before them, and some
+ * outputs are written twice, with the same value. Fewer than four channels are taken one by one.
  * Right shifts of negative numbers are arithmetic, as on every compiler that has an Arm or a wasm back end.
  */
 #include "microzoo_nn.h"
 
 #include <string.h>
 
-#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #define MICROZOO_DSP 1
-#include <arm_acle.h>
 #endif
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define MICROZOO_MVE 1
@@ -44,29 +43,35 @@ static inline int32_t multiply_high(int32_t value, int32_t mantissa) {
 static inline int32_t multiply_high_small(int32_t value, int32_t mantissa) {
 #ifdef MICROZOO_DSP
     int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(2 * value), "r"(mantissa));
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"((uint32_t)value << 1), "r"(mantissa));
     return high;
 #else
     return multiply_high(value, mantissa);
 #endif
 }
 
-/* Twice value / 2^(shift + 1), the last bit still to be rounded: halves go away from zero once 1 is added and one more bit shifted out. */
+/* value / 2^shift, rounded so that adding 1 and shifting out one more bit gives value / 2^(shift + 1) to nearest, halves away from
+ * zero. */
 static inline int32_t shift_right_but_one(int32_t value, int shift) {
     return (value + (value >> 31)) >> shift;
 }
 
-/* The same for any shift that is stored below 0. The exporter has checked that the value stays within int32 when it goes to the left. */
+/* Twice value * mantissa / 2^31 / 2^(shift + 1) before that last rounding, for any shift that is stored below 0, and limited to
+ * what lies far outside int8. The exporter has checked that the value stays within int32 where it goes to the left. */
 MICROZOO_ONCE int32_t requantise_any(int32_t value, int32_t mantissa, int shift) {
-    if (shift < -32) return shift_right_but_one(multiply_high(value, mantissa), shift + 64);
-    return 2 * multiply_high(value * (int32_t)(UINT32_C(1) << (-1 - shift)), mantissa);
+    const int32_t limit = INT32_C(1) << 24;
+    const int left = shift < -32 ? 0 : -1 - shift;
+    value = multiply_high(value * (int32_t)(UINT32_C(1) << left), mantissa);
+    if (shift < -32) value = shift_right_but_one(value, shift + 64);
+    value = value > limit ? limit : value < -limit ? -limit : value;
+    return shift < -32 ? value : 2 * value;
 }
 
-/* An output: value * mantissa / 2^31 / 2^(shift + 1), rounded after the multiplication and again after the shift, plus the zero point,
- * of which `offset` is the double plus one. */
+/* An output: value * mantissa / 2^31 / 2^(shift + 1), rounded after the multiplication and again after the shift, plus the zero
+ * point, of which `offset` is the double plus one. */
 static inline int32_t requantise(int32_t value, int32_t mantissa, int shift, int32_t offset, int32_t lowest) {
-    int32_t twice = shift >= 0 ? shift_right_but_one(multiply_high_small(value, mantissa), shift) : requantise_any(value, mantissa, shift);
-    twice += offset;
+    const int32_t twice = offset + (shift >= 0 ? shift_right_but_one(multiply_high_small(value, mantissa), shift)
+                                               : requantise_any(value, mantissa, shift));
 #ifdef MICROZOO_DSP
     __asm__("ssat %0, #8, %1, asr #1" : "=r"(value) : "r"(twice) : "cc");
 #else
@@ -77,7 +82,7 @@ static inline int32_t requantise(int32_t value, int32_t mantissa, int shift, int
 }
 
 #ifdef MICROZOO_DSP
-/* Assembly, because compilers keep more words in registers than there are registers, and make two instructions of a rotation with an
+/* Assembly, because gcc loads more words ahead than there are registers, and makes two instructions of a rotation with an
  * extension. Unaligned words are fine on every core with DSP instructions. */
 
 /* Two int16 that are added to bytes. */
@@ -96,7 +101,8 @@ static inline void load4(const int8_t *from, uint32_t offset, uint32_t *even, ui
 /* Adds the products with four weights to `first`, and with the four that lie `row` further on to `second`; moves on by four. */
 static inline const int8_t *mac8(const int8_t *w, int32_t row, uint32_t even, uint32_t odd, int32_t *first, int32_t *second) {
     uint32_t low, high;
-    __asm__ volatile("ldr %1, [%2, %7]\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlad %4, %5, %0, %4\n\tsmlad %4, %6, %1, %4\n\t"
+    __asm__ volatile("ldr %1, [%2, %7]\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlad %4, %5, %0, %4\n\t"
+                     "smlad %4, %6, %1, %4\n\t"
                      "ldr %1, [%2], #4\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8\n\tsmlad %3, %5, %0, %3\n\tsmlad %3, %6, %1, %3"
                      : "=&r"(low), "=&r"(high), "+&r"(w), "+&r"(*first), "+&r"(*second)
                      : "r"(even), "r"(odd), "r"(row)
@@ -105,8 +111,16 @@ static inline const int8_t *mac8(const int8_t *w, int32_t row, uint32_t even, ui
 }
 #endif
 
-/* What rows of weights are multiplied with: `lines` pieces of n inputs, in_step apart, with weights w_step apart; one row of weights is
- * w_row after the other. */
+#ifdef MICROZOO_MVE
+/* The sum plus up to sixteen products of weights with values of that zero point. */
+static inline int32_t mac16(int32_t sum, int8x16_t values, const int8_t *w, int32_t zero_point, mve_pred16_t some) {
+    const int8x16_t weights = vldrbq_z_s8(w, some);
+    if (zero_point != 0) sum -= zero_point * vaddvq_p_s8(weights, some);
+    return vmladavaq_p_s8(sum, values, weights, some);
+}
+#endif
+
+/* The inputs of a window: `lines` pieces of n, in_step apart, whose weights are w_step apart; the next filter's are w_row on. */
 typedef struct {
     int32_t lines, n, in_step, w_step, w_row, zero_point;
 } strip;
@@ -119,21 +133,13 @@ static inline void dot4(const strip *s, const int8_t *a, const int8_t *w, int32_
         const int8_t *x = a, *v = w, *u = w + 2 * row;
         int32_t n = s->n;
 #if defined(MICROZOO_MVE)
-        for (; zero_point == 0 && n > 0; n -= 16, x += 16, v += 16, u += 16) {
+        for (; n > 0; n -= 16, x += 16, v += 16, u += 16) {
             const mve_pred16_t some = vctp8q((uint32_t)n);
             const int8x16_t values = vldrbq_z_s8(x, some);
-            sum0 = vmladavaq_p_s8(sum0, values, vldrbq_z_s8(v, some), some);
-            sum1 = vmladavaq_p_s8(sum1, values, vldrbq_z_s8(v + row, some), some);
-            sum2 = vmladavaq_p_s8(sum2, values, vldrbq_z_s8(u, some), some);
-            sum3 = vmladavaq_p_s8(sum3, values, vldrbq_z_s8(u + row, some), some);
-        }
-        for (; n > 0; n -= 8, x += 8, v += 8, u += 8) {
-            const mve_pred16_t some = vctp16q((uint32_t)n);
-            const int16x8_t values = vsubq_n_s16(vldrbq_z_s16(x, some), (int16_t)zero_point);
-            sum0 = vmladavaq_p_s16(sum0, values, vldrbq_z_s16(v, some), some);
-            sum1 = vmladavaq_p_s16(sum1, values, vldrbq_z_s16(v + row, some), some);
-            sum2 = vmladavaq_p_s16(sum2, values, vldrbq_z_s16(u, some), some);
-            sum3 = vmladavaq_p_s16(sum3, values, vldrbq_z_s16(u + row, some), some);
+            sum0 = mac16(sum0, values, v, zero_point, some);
+            sum1 = mac16(sum1, values, v + row, zero_point, some);
+            sum2 = mac16(sum2, values, u, zero_point, some);
+            sum3 = mac16(sum3, values, u + row, zero_point, some);
         }
 #elif defined(MICROZOO_DSP)
         const uint32_t offset = both(-zero_point);
@@ -173,12 +179,12 @@ MICROZOO_ONCE void finish(const microzoo_output *o, int32_t k, int32_t count, co
     const int8_t *shift = o->shift + k;
 #ifdef MICROZOO_MVE
     if (count == 4) {
-        const int32x4_t stored = vldrbq_s32(shift), lifted = vsubq_n_s32(vandq_s32(vaddq_n_s32(stored, 32), vdupq_n_s32(63)), 32);
-        const int32x4_t right = vaddq_n_s32(lifted, 1), left = vmaxq_s32(vnegq_s32(right), vdupq_n_s32(0));
-        int32x4_t values = vqrdmulhq_s32(vshlq_s32(vldrwq_s32(sums), left), vldrwq_s32(mantissa));
-        const int32x4_t down = vminq_s32(vnegq_s32(right), vdupq_n_s32(0));
-        values = vrshlq_s32(vaddq_s32(values, vshrq_n_s32(vandq_s32(values, down), 31)), down);
-        values = vminq_s32(vmaxq_s32(vaddq_n_s32(values, o->zero_point), vdupq_n_s32(o->lowest)), vdupq_n_s32(127));
+        const int32x4_t modulo = vandq_s32(vaddq_n_s32(vldrbq_s32(shift), 32), vdupq_n_s32(63));
+        int32x4_t exponent = vsubq_s32(vdupq_n_s32(31), modulo), values = vldrwq_s32(sums);
+        values = vqrdmulhq_s32(vshlq_s32(values, vmaxq_s32(exponent, vdupq_n_s32(0))), vldrwq_s32(mantissa));
+        exponent = vminq_s32(exponent, vdupq_n_s32(0));
+        values = vrshlq_s32(vaddq_s32(values, vshrq_n_s32(vandq_s32(values, exponent), 31)), exponent);
+        values = vminq_s32(vmaxq_s32(vqaddq_n_s32(values, o->zero_point), vdupq_n_s32(o->lowest)), vdupq_n_s32(127));
         vstrbq_s32(output + k, values);
         return;
     }

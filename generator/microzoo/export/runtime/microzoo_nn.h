@@ -32,8 +32,8 @@ typedef struct {
 } microzoo_window;
 
 /* How sums become int8, a row for each channel: bias, then mantissa / 2^31 / 2^(shift + 1), then the zero point, at least `lowest`.
- * A shift is stored modulo 64: from 0 on where it goes to the right and twice any sum fits int32, from -32 to -1 where it goes nowhere
- * or to the left, below that where it goes to the right and a sum might be larger. */
+ * A shift is stored modulo 64: from 0 on where it goes to the right and twice any sum fits int32, from -32 to -1 where it goes
+ * nowhere or to the left, below that where it goes to the right and a sum might be larger. */
 typedef struct {
     const int32_t *bias;
     const int32_t *mantissa;
@@ -43,8 +43,8 @@ typedef struct {
 } microzoo_output;
 
 /* Parameters of a convolution. weight: (out_channels, kernel_height, kernel_width, in_channels); depthwise: (kernel_height,
- * kernel_width, channels). A fully connected layer is a 1 x 1 convolution of a map of one pixel. Where nothing is padded, the zero point of the input is folded into the bias and
- * input_zero_point is 0. */
+ * kernel_width, channels). A fully connected layer is a 1 x 1 convolution of a map of one pixel. Where nothing is padded, the zero
+ * point of the input is folded into the bias and input_zero_point is 0. */
 typedef struct {
     microzoo_window window;
     int32_t input_zero_point;
