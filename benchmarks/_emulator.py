@@ -1,7 +1,7 @@
 """Instructions of C code on an emulated Cortex-M: compiled, linked, run by QEMU.
 
-QEMU runs with `-icount shift=6`: every instruction takes 64 ns of the machine's time, and a timer of the board ticks every 40 ns. So
-the figures are exact numbers of instructions, the same in every run. They are no cycles: loads and multiplications cost one each.
+QEMU runs with `-icount shift=6`: every instruction takes 64 ns of the machine's time, and a timer of the board ticks every 40 ns.
+So the figures are exact numbers of instructions, the same in every run. They are no cycles: a load and a division cost one each.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from microzoo.measure.footprint import COMPILER, CORE_FLAGS
@@ -136,5 +137,5 @@ def emulate(
     ticks = [int(line[1:]) & 0xFFFFFFFF for line in lines if line.startswith("T")]
     times = [tick * TICK_NS / INSTRUCTION_NS for tick in ticks]
     own = times[1] - times[0]
-    spans = [after - before - own for before, after in zip(times[1:], times[2:], strict=False)]
+    spans = [after - before - own for before, after in pairwise(times[1:])]
     return [max(0, round(span)) for span in spans], [int(line[1:]) for line in lines if line.startswith("O")]

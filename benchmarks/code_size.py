@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microzoo.cost.c_runtime import STACK_BYTES, code_bytes
+from microzoo.cost.c_runtime import code_bytes, stack_bytes
 from microzoo.cost.flash import weight_bytes
 from microzoo.cost.memory import best_order
 from microzoo.errors import ArchitectureError
@@ -85,30 +85,21 @@ def linked(graph: Graph, core: Core) -> tuple[int, int]:
 def report(core: Core, graphs: list[Graph], code: np.ndarray, stack: np.ndarray) -> None:
     """The fit, its error, the present table's error, and a constant's."""
     counts = np.array([[sum(isinstance(op, kind) for op in graph.ops) for kind in KINDS] for graph in graphs], float)
-    # Every network has a dense layer, which the kernel of the convolution runs: it is part of the base. The average pool occurs at
-    # most once: one number has to stand for its kernel and its call.
+    # Every network has a dense layer, which the kernel of the convolution runs: that one is part of the base. The average pool
+    # occurs at most once: one number has to stand for its kernel and its call.
     called = [kind for kind in KINDS if kind is not AvgPool]
-    columns = np.concatenate(
-        [
-            counts[:, [KINDS.index(kind) for kind in DROPPED]] > 0,
-            counts[:, [KINDS.index(kind) for kind in called]],
-            np.ones((len(graphs), 1)),
-        ],
-        axis=1,
-    )
+    dropped, calls = ([KINDS.index(kind) for kind in kinds] for kinds in (DROPPED, called))
+    columns = np.concatenate([counts[:, dropped] > 0, counts[:, calls], np.ones((len(graphs), 1))], axis=1)
     solution, *_ = np.linalg.lstsq(columns, code, rcond=None)
     residual = np.abs(columns @ solution - code).max()
     table = np.array([code_bytes(graph, core) for graph in graphs])
     print(f"\n{core}: base {solution[-1]:.0f} + residual {residual:.0f}")
-    print("  kernels " + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(DROPPED, solution, strict=False)))
-    print(
-        "  calls   "
-        + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(called, solution[len(DROPPED) :], strict=False))
-    )
+    for what, kinds, sizes in (("kernels", DROPPED, solution), ("calls", called, solution[len(DROPPED) :])):
+        print(f"  {what} " + ", ".join(f"{kind.__name__} {size:.0f}" for kind, size in zip(kinds, sizes, strict=False)))
     off, constant = table - code, np.abs(code - code.mean()).max()
     print(f"  present table - linked: {off.min():.0f} to {off.max():.0f} B; one constant: within {constant:.0f} B")
     print(f"  ratio of greatest errors, table to constant: {np.abs(off).max() / constant:.3f}")
-    print(f"  stack {stack.min():.0f} to {stack.max():.0f} B, charged {STACK_BYTES}")
+    print(f"  stack {stack.min():.0f} to {stack.max():.0f} B, charged {stack_bytes(core)}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/kernels.py [--only NAME] [--ours]      (needs arm-none-eabi-gcc, qemu-system-arm, bakenn)
 
-Every model is compiled three times at -O2 and run once: as our export, by bakenn with its portable kernels (the faster of its two
-choices), and by bakenn with its copy of CMSIS-NN 4.0.0, which needs a buffer in RAM besides the arena. All get the same image, and their
-outputs must be the same bytes. TensorFlow Lite Micro with CMSIS-NN was counted once, on three networks of these shapes and other
-random weights (the project's notes), and is quoted. The goal is at most 1.2 times each peer's instructions.
+Every model is compiled at -O2 and run once: as our export, by bakenn with its portable kernels (the faster of its two choices),
+and by bakenn with its copy of CMSIS-NN 4.0.0, which needs a buffer in RAM besides the arena. All get the same image, and their
+outputs must be the same bytes. TensorFlow Lite Micro with CMSIS-NN was counted once, on three networks of these shapes with other
+random weights, and is quoted. The goal is at most 1.2 times each peer's instructions. Our export also runs without DSP
+instructions, as compiled for a Cortex-M3 and a Cortex-M0+.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def ours(model: IntegerModel, image: list[int], core: Core = "cortex-m4") -> Run
 
 
 def peer(model: IntegerModel, image: list[int], options: bakenn.CBackendOptions) -> Run:
-    """bakenn's output for the same model."""
+    """What bakenn generates for the same model."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         compiled = bakenn.compile_tflite(with_bias_scales(tflite(model)), folder, name="peer", backend_options=options)

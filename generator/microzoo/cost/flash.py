@@ -1,7 +1,7 @@
 """Bytes of parameters in flash, as the C export stores them, and the count of parameters.
 
-Per Conv, Depthwise and Dense: int8 weights, and for each output channel or unit an int32 bias, an int32 multiplier and an int8 shift
-(of a Dense they are all the same, but one kernel serves all three). Arrays of int8 fill up to whole 4-byte words.
+Per Conv, Depthwise and Dense: int8 weights, and for each output channel or unit an int32 bias, an int32 multiplier and an int8
+shift (a Dense repeats one and the same, since the kernel of a Conv runs it). Arrays of int8 fill up to whole 4-byte words.
 """
 
 from __future__ import annotations

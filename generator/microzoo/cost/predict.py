@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from microzoo.cost.c_runtime import ARENA_ALIGNMENT, STACK_BYTES, code_bytes
+from microzoo.cost.c_runtime import ARENA_ALIGNMENT, code_bytes, stack_bytes
 from microzoo.cost.flash import layer_weight_bytes, weighted
 from microzoo.cost.liveness import Liveness, liveness
 from microzoo.cost.macs import macs
@@ -76,7 +76,7 @@ def _resources(graph: Graph, runtime: Runtime, core: Core, activation_bytes: int
     weights, biases = sum([count for _, count, _ in layers]), sum([outputs for _, _, outputs in layers])
     weight_bytes = sum([layer_weight_bytes(count, outputs) for _, count, outputs in layers])
     if runtime == "c":
-        ram_bytes = head + -head % ARENA_ALIGNMENT + STACK_BYTES
+        ram_bytes = head + -head % ARENA_ALIGNMENT + stack_bytes(core)
         flash_bytes = weight_bytes + code_bytes(graph, core)
     else:
         channels = sum(outputs for op, _, outputs in layers if not isinstance(op, Dense))

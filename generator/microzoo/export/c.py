@@ -185,8 +185,8 @@ def _data(model: IntegerModel, op: Op, layer: str) -> list[str]:
 
 
 def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str) -> list[str]:
-    """Weights, and of each channel bias, mantissa and shift. Where nothing is padded, what the input's zero point adds to every sum is
-    part of the bias.
+    """Weights, bias, mantissa and shift of each channel, and the layer. Where nothing is padded, the bias holds what the zero
+    point of the input adds to every sum.
     """
     weight, bias = (values.astype(np.int64) for values in (model.weights[op.name].weight, model.weights[op.name].bias))
     axes = (0, 1) if isinstance(op, Depthwise) else tuple(range(1, weight.ndim))
@@ -213,7 +213,7 @@ def _weighted_data(model: IntegerModel, op: WeightedOp, layer: str) -> list[str]
 
 
 def stored_shift(multiplier: Multiplier, reach: int) -> int:
-    """The shift of `microzoo_output`, for sums of at most `reach`: to the right, less one, and minus 64 where 2 * reach overflows."""
+    """The shift of `microzoo_output`, for sums of at most `reach`: to the right, less one; minus 64 where 2 * reach overflows."""
     if multiplier.mantissa == 0:
         return 0
     return -multiplier.shift - 1 - (64 if multiplier.shift < 0 and 2 * reach > INT32_MAX else 0)
@@ -231,7 +231,7 @@ def _add_data(model: IntegerModel, op: Add, layer: str) -> str:
 
 
 def _operand(multiplier: Multiplier, zero_point: int) -> str:
-    """Initialiser of a microzoo_operand. The largest multiplier is 1/2, where nothing is rounded: a quarter of twice as much is the same."""
+    """Initialiser of a microzoo_operand. For 1/2, the largest multiplier, a quarter of twice the value is exact too."""
     bits, shift = (ADD_LEFT_SHIFT, -multiplier.shift - 1) if multiplier.shift < 0 else (ADD_LEFT_SHIFT + 1, 0)
     assert multiplier.shift < 0 or multiplier in (Multiplier(1 << 30, 0), Multiplier(0, 0)), multiplier
     return f"{{{1 << bits}, {zero_point << bits}, {multiplier.mantissa}, {shift}}}"

@@ -225,21 +225,21 @@ static inline strip strip_of(const microzoo_conv_layer *layer, int32_t channels)
 
 void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
     const microzoo_window *g = &layer->window;
-    const int32_t channels = g->in_channels, filters = g->out_channels, count = filters < 4 ? 1 : 4;
-    strip s = strip_of(layer, channels);
-    const int32_t row = count == 1 ? 0 : s.w_row; /* a single row is taken four times */
+    strip s = strip_of(layer, g->in_channels);
     for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++, output += filters) {
+        for (int32_t x = 0; x < g->out_width; x++, output += g->out_channels) {
             const patch p = clip(g, input, y, x);
-            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * channels;
+            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * g->in_channels;
             s.lines = p.bottom - p.top;
-            s.n = (p.right - p.left) * channels;
-            for (int32_t k = 0; k < filters; k += count) {
+            s.n = (p.right - p.left) * g->in_channels;
+            for (int32_t k = 0; k < g->out_channels;) {
                 int32_t sums[4] = {0, 0, 0, 0};
-                if (k > filters - count) k = filters - count;
+                const int32_t count = g->out_channels < 4 ? 1 : 4;
+                if (k > g->out_channels - count) k = g->out_channels - count;
                 begin(&layer->output, k, count, sums);
-                dot4(&s, p.corner, weight + k * s.w_row, row, sums);
+                dot4(&s, p.corner, weight + k * s.w_row, count == 1 ? 0 : s.w_row, sums); /* a single row is taken four times */
                 finish(&layer->output, k, count, sums, output);
+                k += count;
             }
         }
     }
@@ -292,23 +292,24 @@ static inline void window1(const strip *s, const int8_t *a, const int8_t *w, int
 
 void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output) {
     const microzoo_window *g = &layer->window;
-    const int32_t channels = g->in_channels, count = channels < 4 ? 1 : 4;
     int32_t sums[4];
-    strip s = strip_of(layer, channels);
+    strip s = strip_of(layer, g->in_channels);
     for (int32_t y = 0; y < g->out_height; y++) {
-        for (int32_t x = 0; x < g->out_width; x++, output += channels) {
+        for (int32_t x = 0; x < g->out_width; x++, output += g->in_channels) {
             const patch p = clip(g, input, y, x);
-            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * channels;
+            const int8_t *weight = layer->weight + p.top * s.w_step + p.left * g->in_channels;
             s.lines = p.bottom - p.top;
-            s.n = (p.right - p.left) * channels;
-            for (int32_t c = 0; c < channels; c += count) {
-                if (c > channels - count) c = channels - count;
+            s.n = (p.right - p.left) * g->in_channels;
+            for (int32_t c = 0; c < g->in_channels;) {
+                const int32_t count = g->in_channels < 4 ? 1 : 4;
+                if (c > g->in_channels - count) c = g->in_channels - count;
                 begin(&layer->output, c, count, sums);
                 if (count == 4)
-                    window4(&s, p.corner + c, weight + c, channels, sums);
+                    window4(&s, p.corner + c, weight + c, g->in_channels, sums);
                 else
-                    window1(&s, p.corner + c, weight + c, channels, sums);
+                    window1(&s, p.corner + c, weight + c, g->in_channels, sums);
                 finish(&layer->output, c, count, sums, output);
+                c += count;
             }
         }
     }
