@@ -18,7 +18,7 @@ from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, Conv, Dense, Depthwise, WeightedOp
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, add_multipliers, output_multipliers
 from microzoo.graph.weights import LayerWeights, Weights
-from microzoo.quantise.calibrate import Method, Range, calibrate, sources
+from microzoo.quantise.calibrate import Method, Range, Ranges, activation, calibrate, sources
 from microzoo.quantise.fold import fold
 
 Float32 = NDArray[np.float32]
@@ -38,39 +38,52 @@ def quantise(
     method: Method = "minmax",
     percentile: float = 99.99,
 ) -> IntegerModel:
-    """The int8 form of a trained network.
+    """The int8 form of a trained network, by calibration alone. `variants.best_variant` tries more.
 
     calibration: float32 (N, H, W, C), the network's real inputs. input_range: smallest and largest real value that an input can
     take, when known, so that quantising raw data loses nothing ([0, 1] from bytes gives scale 1/255, zero point -128);
     otherwise observed. method, percentile: see `calibrate`.
-    A tensor that is zero on every calibration image, as a dead layer's is, keeps its exact zero.
-    Raises QuantisationError, naming layer and cause: NaN or infinite parameters, calibration images that are all zero, a bias or
-    an accumulator beyond int32, scales so far apart that requantisation would overflow.
+    Raises QuantisationError: see `integer_model`; NaN or infinite parameters, calibration images that are all zero.
     """
     graph, weights = fold(graph, weights)
     ranges = calibrate(graph, weights, calibration, method=method, percentile=percentile)
-    if input_range is not None:
-        if not all(map(math.isfinite, input_range)) or input_range[0] >= input_range[1]:
-            raise QuantisationError(f"input_range = {input_range}", "give the smallest, then the largest real input value")
-        ranges[graph.input] = input_range
+    return integer_model(graph, weights, with_input(graph, ranges, input_range))
+
+
+def with_input(graph: Graph, ranges: Ranges, input_range: Range | None) -> Ranges:
+    """`ranges` with that of the input replaced where it is known."""
+    if input_range is None:
+        return ranges
+    if not all(map(math.isfinite, input_range)) or input_range[0] >= input_range[1]:
+        raise QuantisationError(f"input_range = {input_range}", "give the smallest, then the largest real input value")
+    return ranges | {graph.input: input_range}
+
+
+def integer_model(graph: Graph, weights: Weights, ranges: Ranges) -> IntegerModel:
+    """The int8 form of a folded network whose tensors have these ranges (`calibrate`).
+
+    A tensor that is zero on every calibration image, as a dead layer's is, keeps its exact zero.
+    Raises QuantisationError, naming layer and cause: an input that is all zero, a bias or an accumulator beyond int32, scales so
+    far apart that requantisation would overflow.
+    """
     tensors = _tensors(graph, ranges)
     integer: dict[str, IntegerWeights] = {}
     for op in graph.ops:
         if isinstance(op, Conv | Depthwise | Dense):
             layer, ends = weights[op.name], (tensors[op.input], tensors[op.output])
-            integer[op.name] = _weights(op, layer if _activation(ranges[op.output]) else _awake(op, layer, *ends), *ends)
+            integer[op.name] = _weights(op, layer if activation(ranges[op.output]) else _awake(op, layer, *ends), *ends)
     model = IntegerModel(graph, tensors, integer)
-    _check_headroom(model)
+    check_headroom(model)
     return model
 
 
-def _tensors(graph: Graph, ranges: dict[str, Range]) -> dict[str, Quantisation]:
+def _tensors(graph: Graph, ranges: Ranges) -> dict[str, Quantisation]:
     """The quantisation of every tensor of `graph`, in the order in which they are computed.
 
     A tensor that is zero on every calibration image gets the scale of its input, or the larger one. Any scale holds zero exactly;
     this one lets a layer that wakes up on another image say something of that order, and what lies beyond saturates.
     """
-    image = _activation(ranges[graph.input])
+    image = activation(ranges[graph.input])
     if image is None:
         raise QuantisationError(
             f"tensor {graph.input}: zero on every calibration image, so it has no scale",
@@ -82,22 +95,12 @@ def _tensors(graph: Graph, ranges: dict[str, Range]) -> dict[str, Quantisation]:
         if source[op.output] != op.output:
             tensors[op.output] = tensors[source[op.output]]
             continue
-        owned = _activation(ranges[op.output])
+        owned = activation(ranges[op.output])
         if owned is None:
             assert isinstance(op, Conv | Depthwise | Dense | Add), op
             owned = Quantisation(max(tensors[name].scale for name in op.inputs), -128 if op.relu else 0)
         tensors[op.output] = owned
     return tensors
-
-
-def _activation(bounds: Range) -> Quantisation | None:
-    """Scale and zero point that map [low, high], widened to hold zero, onto [-128, 127]; zero is exact. None for zero alone."""
-    low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
-    scale = float(np.float32((high - low) / 255.0))
-    if scale < float(np.finfo(np.float32).tiny):
-        return None
-    zero_point = math.floor(-128.0 - low / scale + 0.5)
-    return Quantisation(scale, min(max(zero_point, -128), 127))
 
 
 def _awake(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> LayerWeights:
@@ -106,7 +109,7 @@ def _awake(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Qu
     A requantised sum must stay below 2**28 steps of the output, and weights that must be coarse for the sake of a large bias
     (`_bias_floor`) may err by half a step together.
     """
-    rows, bias = np.abs(_channel_rows(op, layer.weight.astype(np.float64))), np.abs(layer.bias.astype(np.float64))
+    rows, bias = np.abs(channel_rows(op, layer.weight.astype(np.float64))), np.abs(layer.bias.astype(np.float64))
     reach = (rows.sum(axis=1) * MAX_OFFSET * source.scale + bias).max()
     rounding = bias.max() / 2.0**30 * rows.shape[1] * MAX_OFFSET
     if max(reach * 2.0**-28, rounding) <= target.scale:
@@ -116,12 +119,8 @@ def _awake(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Qu
 
 def _weights(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> IntegerWeights:
     """Quantise one layer. Rows are output channels; a Dense layer shares one scale among them."""
-    rows = _channel_rows(op, layer.weight.astype(np.float64))
-    bias = layer.bias.astype(np.float64)
-    natural = np.abs(rows).max(axis=1) / 127.0
-    if isinstance(op, Dense):
-        natural = natural.max(keepdims=True)
-    scales = np.maximum(natural, _bias_floor(op, rows, bias, natural, source, target)).astype(np.float32)
+    rows, bias = channel_rows(op, layer.weight.astype(np.float64)), layer.bias.astype(np.float64)
+    scales = weight_scales(op, rows, bias, source, target)
     divisor = np.broadcast_to(scales.astype(np.float64), bias.shape)
     quantised = np.clip(np.rint(rows / divisor[:, None]), -127, 127)
     integer_bias = np.rint(bias / (source.scale * divisor))
@@ -130,6 +129,18 @@ def _weights(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: 
         channel = int(reach.argmax())
         raise QuantisationError(f"layer {op.name}, channel {channel}: its sum can reach {reach[channel]:.3g}, beyond int32")
     return IntegerWeights(_from_rows(op, quantised, layer.weight.shape), integer_bias.astype(np.int32), scales)
+
+
+def weight_scales(op: WeightedOp, rows: Float64, bias: Float64, source: Quantisation, target: Quantisation) -> Float32:
+    """Scale of the weights of each channel, float32 (K,), (1,) for Dense: the largest is 127 steps, unless the bias needs more.
+
+    rows: `channel_rows`, (K, F). bias: (K,). source, target: quantisation of the layer's input and output.
+    """
+    natural = np.abs(rows).max(axis=1) / 127.0
+    if isinstance(op, Dense):
+        natural = natural.max(keepdims=True)
+    scales: Float32 = np.maximum(natural, _bias_floor(op, rows, bias, natural, source, target)).astype(np.float32)
+    return scales
 
 
 def _bias_floor(
@@ -159,7 +170,7 @@ def _bias_floor(
     return floor
 
 
-def _channel_rows(op: WeightedOp, weight: Float64) -> Float64:
+def channel_rows(op: WeightedOp, weight: Float64) -> Float64:
     """(K, everything that one output channel sums over)."""
     if isinstance(op, Depthwise):
         return weight.reshape(-1, weight.shape[-1]).T
@@ -170,12 +181,20 @@ def _from_rows(op: WeightedOp, rows: Float64, shape: tuple[int, ...]) -> NDArray
     return np.ascontiguousarray((rows.T if isinstance(op, Depthwise) else rows).reshape(shape)).astype(np.int8)
 
 
-def _check_headroom(model: IntegerModel) -> None:
+def largest_biases(model: IntegerModel, op: WeightedOp) -> Float64:
+    """Largest absolute bias of each channel, float64 (K,), at which no sum leaves int32, before or after its left shift."""
+    rows = channel_rows(op, model.weights[op.name].weight.astype(np.float64))
+    shifts = np.array([max(multiplier.shift, 0) for multiplier in output_multipliers(model, op)])
+    largest: Float64 = np.floor(INT32_MAX * 2.0**-shifts) - MAX_OFFSET * np.abs(rows).sum(axis=1)
+    return largest
+
+
+def check_headroom(model: IntegerModel) -> None:
     """No requantisation may leave int32, whatever the input: the runtimes shift left before they multiply."""
     for op in model.graph.ops:
         if isinstance(op, Conv | Depthwise | Dense):
             layer = model.weights[op.name]
-            rows = _channel_rows(op, layer.weight.astype(np.float64))
+            rows = channel_rows(op, layer.weight.astype(np.float64))
             reach = np.abs(layer.bias.astype(np.float64)) + MAX_OFFSET * np.abs(rows).sum(axis=1)
             multipliers = output_multipliers(model, op)
             for channel, largest in enumerate(reach):

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from microzoo.graph.fixed_point import Int64, Multiplier, requantise
 from microzoo.graph.integer import IntegerModel, Quantisation
-from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad
+from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, WeightedOp
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, activation_range, add_multipliers, output_multipliers
 
 Int8 = NDArray[np.int8]
@@ -56,6 +56,13 @@ def evaluate(model: IntegerModel, op: Op, inputs: list[Int8]) -> Int8:
     return clamped
 
 
+def requantised(model: IntegerModel, op: WeightedOp, sums: Int64) -> Int8:
+    """What `op` writes, int8, for its sums with their bias, int64, both (N, out_h, out_w, K) or (N, units)."""
+    low, high = activation_range(model, op)
+    clamped: Int8 = np.clip(_requantise(model, op, sums), low, high).astype(np.int8)
+    return clamped
+
+
 def quantise_input(images: NDArray[np.float32], quantisation: Quantisation) -> Int8:
     """Real inputs to int8 of the same shape: round(x / scale), halves to even, + zero point, saturated. As QuantizeLinear."""
     scaled = np.rint(np.asarray(images, np.float32) / np.float32(quantisation.scale))
@@ -63,9 +70,14 @@ def quantise_input(images: NDArray[np.float32], quantisation: Quantisation) -> I
     return quantised
 
 
+def batch_size(model: IntegerModel) -> int:
+    """How many images at once keep the temporaries within BATCH_BYTES."""
+    return max(1, BATCH_BYTES // max(_bytes_per_image(model, op) for op in model.graph.ops))
+
+
 def _batches(model: IntegerModel, inputs: Int8) -> Iterator[dict[str, Int8]]:
     assert inputs.dtype == np.int8 and inputs.shape[1:] == model.graph.input_shape, (inputs.dtype, inputs.shape)
-    batch = max(1, BATCH_BYTES // max(_bytes_per_image(model, op) for op in model.graph.ops))
+    batch = batch_size(model)
     for start in range(0, len(inputs), batch):
         values: dict[str, Int8] = {model.graph.input: inputs[start : start + batch]}
         for op in model.graph.ops:
@@ -85,8 +97,7 @@ def _evaluate(model: IntegerModel, op: Op, inputs: list[Int8]) -> Int64 | Int8:
     zero_point = model.tensors[op.inputs[0]].zero_point
     match op:
         case Conv() | Depthwise() | Dense():
-            sums = _accumulate(model, op, x) + model.weights[op.name].bias
-            return _rescale(sums, output_multipliers(model, op)) + model.tensors[op.output].zero_point
+            return _requantise(model, op, accumulate(model, op, x) + model.weights[op.name].bias)
         case Add():
             parts = add_multipliers(model, op)
             zero_points = (zero_point, model.tensors[op.right].zero_point)
@@ -107,6 +118,10 @@ def _evaluate(model: IntegerModel, op: Op, inputs: list[Int8]) -> Int64 | Int8:
             return x.reshape(len(x), -1)
 
 
+def _requantise(model: IntegerModel, op: WeightedOp, sums: Int64) -> Int64:
+    return _rescale(sums, output_multipliers(model, op)) + model.tensors[op.output].zero_point
+
+
 def _rescale(values: Int64, multipliers: tuple[Multiplier, ...]) -> Int64:
     """Requantise with one multiplier for all, or one for each channel of the last axis."""
     mantissa = np.array([m.mantissa for m in multipliers], np.int64)
@@ -114,8 +129,8 @@ def _rescale(values: Int64, multipliers: tuple[Multiplier, ...]) -> Int64:
     return requantise(values, mantissa, shift)
 
 
-def _accumulate(model: IntegerModel, op: Conv | Depthwise | Dense, x: Int8) -> Int64:
-    """The sums of w * (q - z_in), exactly: int64 (N, out_h, out_w, K) or (N, units)."""
+def accumulate(model: IntegerModel, op: WeightedOp, x: Int8) -> Int64:
+    """The sums of w * (q - z_in) for `x` int8 (N, ...), exactly, without bias: int64 (N, out_h, out_w, K) or (N, units)."""
     weight = model.weights[op.name].weight
     rows = weight.reshape(-1, weight.shape[-1]).T if isinstance(op, Depthwise) else weight.reshape(len(weight), -1)
     largest = 255 * int(np.abs(rows.astype(np.int64)).sum(axis=1).max())
