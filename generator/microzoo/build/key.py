@@ -9,7 +9,7 @@ from typing import Any
 from microzoo.data.load import checksum
 from microzoo.spec.load import Job
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised whenever the generator would make another entry, or measure it otherwise, from the same spec."""
 SEARCH_VERSION = 2
 """Raised whenever the search would propose or train other candidates from the same spec: old histories are then of no use."""

@@ -6,6 +6,7 @@ functions that workers call, so that the parent process never needs it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import zipfile
@@ -31,6 +32,7 @@ from microzoo.space.lowering import lower
 from microzoo.spec.load import Job
 
 if TYPE_CHECKING:
+    from microzoo.train.augment import Augmentation
     from microzoo.train.data import TrainingData
     from microzoo.train.loop import Trained
 
@@ -52,7 +54,10 @@ class FinalTask:
 
 @dataclass(frozen=True)
 class Final:
-    """What a full training gave: the int8 network of the best calibration, and its accuracies on validation."""
+    """What a full training gave: the best int8 network, and its accuracies on validation.
+
+    calibration: how it came about, as in "mse, equalised, fine-tuned 2 epochs".
+    """
 
     model: IntegerModel
     validation_float: float
@@ -113,14 +118,12 @@ class Trainer:
     ) -> Trained:
         """parent: ordinal of the evaluation whose weights are inherited."""
         from microzoo.prune.schedule import PruningPlan
-        from microzoo.train.augment import Augmentation
         from microzoo.train.loop import fit
         from microzoo.train.recipe import Recipe
 
         if self.device == "cpu":
             _one_thread()
-        train, prune, augment = self.job.family.train, self.job.family.prune, self.job.dataset.augment
-        preprocess = self.job.dataset.preprocess
+        train, prune = self.job.family.train, self.job.family.prune
         plan = PruningPlan(sparsity, prune.start, prune.end, saliency=prune.saliency) if prune.enabled and sparsity > 0 else None
         recipe = Recipe(
             epochs=epochs,
@@ -138,7 +141,7 @@ class Trainer:
             seed=seed,
             device=self.device,
             pruning=plan,
-            augmentation=Augmentation(augment.shift, augment.shift, fill=preprocess.real_range[0], flip=augment.flip),
+            augmentation=self._augmentation(),
             initial=None if parent is None else self._inherited(parent, graph, seed),
             should_stop=stop_requested,
         )
@@ -167,23 +170,72 @@ class Trainer:
         return lower(architecture, self.job.dataset.input_shape, len(self.job.dataset.classes))
 
     def _quantised(self, trained: Trained, seed: int) -> Final:
-        """The calibration that is best on validation; equal ones: the first in the spec's order."""
-        from microzoo.quantise.integer import quantise
-        from microzoo.quantise.reference import quantise_input, run
+        """The int8 form that is best on validation. `variants.best_variant` says which are tried."""
+        from microzoo.quantise.exact import accuracy
+        from microzoo.quantise.variants import Steps, best_variant
 
+        spec = self.job.family.quantise
         graph, _ = predict(trained.graph, self.job.target.runtime, self.job.target.core)
         train, validation = _parts(self.arrays)
-        wanted = min(self.job.family.quantise.calibration_samples, len(train))
+        wanted = min(spec.calibration_samples, len(train))
         images = train.x[np.sort(np.random.default_rng(seed).permutation(len(train))[:wanted])]
-        best: Final | None = None
-        for method in self.job.family.quantise.methods:
-            model = quantise(graph, trained.weights, images, input_range=self.job.dataset.preprocess.real_range, method=method)
-            logits = run(model, quantise_input(validation.x, model.tensors[model.graph.input]))
-            score = float((logits.argmax(axis=1) == validation.y).mean())
-            if best is None or score > best.validation_int8:
-                best = Final(model, trained.validation_accuracy, score, method)
-        assert best is not None
-        return best
+        epochs = spec.finetune * trained.epochs
+
+        def tune(graph: Graph, weights: Weights, ranges: dict[str, tuple[float, float]]) -> Weights | None:
+            return self._fine_tuned(graph, weights, ranges, epochs, seed)
+
+        best = best_variant(
+            graph,
+            trained.weights,
+            images,
+            lambda model: accuracy(model, validation.x, validation.y),
+            Steps(
+                spec.methods, spec.equalise, spec.bias_correction, tune if epochs > 0 else None, f"fine-tuned {epochs:.2g} epochs"
+            ),
+            goal=trained.validation_accuracy,
+            input_range=self.job.dataset.preprocess.real_range,
+        )
+        return Final(best.model, trained.validation_accuracy, best.score, best.words)
+
+    def _fine_tuned(
+        self, graph: Graph, weights: Weights, ranges: dict[str, tuple[float, float]], epochs: float, seed: int
+    ) -> Weights | None:
+        """The weights after `epochs` of fine-tuning on the batches of a training of that length; None where it diverged."""
+        import torch
+
+        from microzoo.quantise.finetune import fine_tune
+        from microzoo.train.augment import Batches
+        from microzoo.train.cuda import own_stream
+        from microzoo.train.recipe import Recipe
+
+        train, device = self.job.family.train, torch.device(self.device)
+        recipe = Recipe(epochs=epochs, batch_size=train.batch_size)
+        x, y = _training_data(self.arrays).on(device)
+        subset = recipe.subset(len(x))
+        steps = recipe.steps(len(subset))
+        order, augmenting = (np.random.default_rng(child) for child in np.random.SeedSequence([seed, 1]).spawn(2))
+        batches = Batches(x, y, recipe.order(subset, steps, order), self._augmentation(), augmenting)
+        stream = own_stream(device)
+        with torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext():
+            tuned = fine_tune(
+                graph,
+                weights,
+                ranges,
+                lambda step: batches(torch.tensor([step], device=device)),
+                steps=steps,
+                label_smoothing=train.label_smoothing,
+                device=self.device,
+                should_stop=stop_requested,
+            )
+        if tuned.failure == STOPPED:
+            raise TrainingError("the training was stopped", "run the same command again")
+        return None if tuned.failure is not None else tuned.weights
+
+    def _augmentation(self) -> Augmentation:
+        from microzoo.train.augment import Augmentation
+
+        augment = self.job.dataset.augment
+        return Augmentation(augment.shift, augment.shift, fill=self.job.dataset.preprocess.real_range[0], flip=augment.flip)
 
 
 def _seed(base: int, stage: int, ordinal: int) -> int:

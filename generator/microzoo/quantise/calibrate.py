@@ -148,7 +148,7 @@ def _percentile(observed: Observed, name: str, percentile: float) -> Range:
 def _least_error(observed: Observed, name: str) -> Range:
     """The range of least mean squared error: a coarse grid over both ends, then two finer ones around the best."""
     low, high = observed.ranges[name]
-    centres = low + (np.arange(BINS) + 0.5) * ((high - low) / BINS)
+    centres: Float64 = low + (np.arange(BINS, dtype=np.float64) + 0.5) * ((high - low) / BINS)
     counts = observed.counts[name].astype(np.float64)
     if low <= 0.0 <= high:
         # Zero is exact whatever the range; its bin's middle would not be.

@@ -64,10 +64,11 @@ def channels_last(value: Tensor) -> Tensor:
 
 def parameters(graph: Graph, weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
     """Operator -> copies of its weight and bias in torch's layout: (K, C, kh, kw), (C, 1, kh, kw) or (units, F)."""
-    return {op.name: _to_torch(op, weights[op.name]) for op in graph.ops if isinstance(op, Conv | Depthwise | Dense)}
+    return {op.name: layer_parameters(op, weights[op.name]) for op in graph.ops if isinstance(op, Conv | Depthwise | Dense)}
 
 
-def _to_torch(op: WeightedOp, layer: LayerWeights) -> tuple[Tensor, Tensor]:
+def layer_parameters(op: WeightedOp, layer: LayerWeights) -> tuple[Tensor, Tensor]:
+    """Those of one operator."""
     import torch
 
     assert layer.batch_norm is None, f"{op.name} is not folded"

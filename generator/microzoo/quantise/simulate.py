@@ -1,4 +1,4 @@
-"""The integer arithmetic in torch floats: fast enough to score with, and differentiable, so that a network can be tuned in it.
+"""The integer arithmetic in torch floats, and differentiable, so that a network can be tuned in it.
 
 A tensor is kept as q - zero_point, a float32 that is a whole number, so that padding is zero. A convolution takes the weights
 times the multiplier of its channel, and gives the output's steps before rounding; it is rounded once where the integers round
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,9 +24,8 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, Quantisation
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad
 from microzoo.graph.weights import LayerWeights
-from microzoo.quantise.forward import BATCH_BYTES, channels_last, parameters
+from microzoo.quantise.forward import channels_last, layer_parameters
 
-Float32 = NDArray[np.float32]
 Layers = Mapping[str, tuple[Tensor, Tensor]]
 """Operator -> weight and bias in torch's layout, both in steps of the operator's output."""
 
@@ -127,32 +125,13 @@ def apply(op: Op, inputs: list[Tensor], tensors: Mapping[str, Quantisation], lay
 
 def fixed_layers(model: IntegerModel) -> dict[str, tuple[Tensor, Tensor]]:
     """The weights and biases of `model`, each times the multiplier of its channel."""
-    integers = {
-        name: LayerWeights(layer.weight.astype(np.float32), np.zeros(len(layer.bias), np.float32))
-        for name, layer in model.weights.items()
-    }
     scaled: dict[str, tuple[Tensor, Tensor]] = {}
     for op in model.graph.ops:
         if not isinstance(op, Conv | Depthwise | Dense):
             continue
-        ratio = model.tensors[op.input].scale / model.tensors[op.output].scale
-        gain = ratio * model.weights[op.name].scales.astype(np.float64)
-        weight, _ = parameters(model.graph, integers)[op.name]
-        per_channel = torch.from_numpy(gain.astype(np.float32)).reshape(-1, *[1] * (weight.ndim - 1))
-        bias = (model.weights[op.name].bias * gain).astype(np.float32)
-        scaled[op.name] = weight * per_channel, torch.from_numpy(bias)
+        layer = model.weights[op.name]
+        gain = model.tensors[op.input].scale / model.tensors[op.output].scale * layer.scales.astype(np.float64)
+        scaled_bias = (layer.bias * gain).astype(np.float32)
+        weight, bias = layer_parameters(op, LayerWeights(layer.weight.astype(np.float32), scaled_bias))
+        scaled[op.name] = weight * torch.from_numpy(gain.astype(np.float32)).reshape(-1, *[1] * (weight.ndim - 1)), bias
     return scaled
-
-
-def accuracy(model: IntegerModel, images: Float32, labels: NDArray[np.int64]) -> float:
-    """Share of `images` (N, H, W, C), N >= 1, whose largest simulated logit is at their label (N,)."""
-    layers = fixed_layers(model)
-    batch = max(1, BATCH_BYTES // (16 * sum(prod(shape) for shape in model.graph.shapes.values())))
-    correct = 0
-    with torch.inference_mode():
-        for start in range(0, len(images), batch):
-            x = read(torch.from_numpy(images[start : start + batch]), model.tensors[model.graph.input])
-            for _, y in simulate(model.graph, model.tensors, layers, x):
-                logits = y
-            correct += int((logits.numpy().argmax(axis=1) == labels[start : start + batch]).sum())
-    return correct / len(images)

@@ -339,12 +339,27 @@ class PruneSpec(Model):
 
 
 class QuantiseSpec(Model):
-    """Post-training quantisation to int8."""
+    """From trained floats to int8. Every calibration is tried; what follows only while int8 is below float on validation. Of all
+    that was tried, the best on validation is kept, of equal ones the simpler.
+    """
 
     calibration_samples: Count = 512
     """Training inputs that calibration looks at."""
-    methods: Annotated[tuple[Literal["minmax", "percentile"], ...], Field(min_length=1)] = ("minmax", "percentile")
-    """Calibrations to try; the best on the validation split is kept."""
+    methods: Annotated[tuple[Literal["minmax", "percentile", "mse"], ...], Field(min_length=1)] = ("minmax", "percentile", "mse")
+    """Calibrations: the smallest and largest value seen; all but the outermost 0.01 % of values; the range of least mean squared
+    error."""
+    equalise: bool = True
+    """Whether channels of consecutive layers are scaled to like ranges."""
+    bias_correction: bool = True
+    """Whether biases are moved by what rounding does to the mean of each channel."""
+    finetune: Share = 0.1
+    """Length of quantisation-aware fine-tuning as a share of the full training's epochs. 0: none."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods = {list(self.methods)} names one twice")
+        return self
 
 
 class SelectSpec(Model):
