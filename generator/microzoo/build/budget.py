@@ -14,6 +14,8 @@ MEASURE_SHARE = 0.08
 """Kept for quantisation, export and measuring."""
 SLACK = 1.15
 MIN_FINAL_EPOCHS = 1.0
+FINETUNE_COST = 1.3
+"""Seconds of an epoch of fine-tuning in the integers' arithmetic over those of an epoch of training, on one CPU thread."""
 
 
 class Clock:
@@ -57,9 +59,12 @@ def seconds_per_epoch(row: Row) -> float:
     return row.evaluation.seconds / row.evaluation.epochs if row.evaluation.epochs > 0 else 0.0
 
 
-def final_seconds(chosen: Sequence[Row], seeds: int, epochs: float, workers: int) -> float:
-    """Estimated wall seconds of the full trainings of the finalists `chosen`, on `workers` workers."""
+def final_seconds(chosen: Sequence[Row], seeds: int, epochs: float, workers: int, finetune: float = 0.0) -> float:
+    """Estimated wall seconds of the full trainings of the finalists `chosen`, on `workers` workers.
+
+    finetune: epochs of fine-tuning as a share of `epochs`, counted as if every network needed it.
+    """
     if not chosen:
         return 0.0
-    each = mean(seconds_per_epoch(row) for row in chosen) * epochs
+    each = mean(seconds_per_epoch(row) for row in chosen) * epochs * (1.0 + finetune * FINETUNE_COST)
     return each * -(-len(chosen) * seeds // workers)

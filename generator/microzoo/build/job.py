@@ -206,7 +206,7 @@ class JobBuild:
     def _final_seconds(self, rows: Sequence[Row]) -> float:
         train = self.job.family.train
         chosen = [standing.row for standing in self._chosen(rows)]
-        return final_seconds(chosen, train.seeds, train.epochs, self.workers)
+        return final_seconds(chosen, train.seeds, train.epochs, self.workers, self.job.family.quantise.finetune)
 
     def _finish(self, rows: Sequence[Row]) -> list[Finalist]:
         """Trains the finalists in full, all seeds; what an earlier run finished is read from disk."""

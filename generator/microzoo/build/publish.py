@@ -18,6 +18,7 @@ import microzoo
 from microzoo.build.golden import golden_vectors, quantised_bytes
 from microzoo.build.key import job_key
 from microzoo.build.select import Finalist
+from microzoo.build.training import Final
 from microzoo.catalog.card import (
     Accuracy,
     BuildRecord,
@@ -79,6 +80,8 @@ _ROLES: dict[str, Role] = {
 }
 """By path; what else lies in c/ is the kernel library."""
 _VERSIONS = ("torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers", "ziglang")
+MOST_LOST = 0.01
+"""Validation accuracy that int8 may lose before the card says so."""
 
 
 @dataclass(frozen=True)
@@ -290,9 +293,19 @@ def _card(
         known_limits=(
             *exported.left_out,
             *measurement.known_limits,
+            *loss_in_int8(finalist.finals[finalist.published_seed]),
             *(f"A full training gave no model: {text}" for text in finalist.failures),
         ),
     )
+
+
+def loss_in_int8(final: Final) -> tuple[str, ...]:
+    """What the card has to say where int8 is more than a point below float on validation; nothing otherwise."""
+    lost = final.validation_float - final.validation_int8
+    if lost <= MOST_LOST + 1e-9:
+        return ()
+    real, int8 = f"{final.validation_float:.2%}", f"{final.validation_int8:.2%}"
+    return (f"Quantisation costs {100 * lost:.1f} points: {real} of the validation split in float, {int8} in int8.",)
 
 
 def _spread(finalist: Finalist) -> Spread:

@@ -353,7 +353,8 @@ class QuantiseSpec(Model):
     bias_correction: bool = True
     """Whether biases are moved by what rounding does to the mean of each channel."""
     finetune: Share = 0.1
-    """Length of quantisation-aware fine-tuning as a share of the full training's epochs. 0: none."""
+    """Length of quantisation-aware fine-tuning as a share of the full training's epochs; tried where int8 is more than 0.3 points
+    below float on validation. 0: never."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
