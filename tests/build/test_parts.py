@@ -110,3 +110,5 @@ def test_final_seconds_by_hand() -> None:
     assert seconds_per_epoch(rows[0]) == 2.0
     assert final_seconds(rows, 3, 10.0, 4) == pytest.approx(40.0)
     assert final_seconds([], 3, 10.0, 4) == 0.0
+    # One more epoch each of fine-tuning, which takes one and a half times as long.
+    assert final_seconds(rows, 3, 10.0, 4, finetune=0.1) == pytest.approx(46.0)
