@@ -9,6 +9,7 @@ MicrozooError                      exit 1
 ├── TrainingError                  a training diverged or its device is not there
 ├── QuantisationError              a layer cannot be put into int8: names layer and cause
 ├── ExportError                    a model cannot be written in a format
+├── ImportedModelError             somebody else's model holds what cannot be taken over exactly: names operator and tensor
 ├── MeasurementError               a runtime refused a file or crashed on it
 ├── ToolMissingError               a compiler or runtime is not installed; says what to install
 ├── CatalogError                   an entry or its card is damaged, incomplete, or from a newer version
@@ -84,6 +85,10 @@ class QuantisationError(MicrozooError):
 
 class ExportError(MicrozooError):
     """A model cannot be written in a format."""
+
+
+class ImportedModelError(MicrozooError):
+    """Somebody else's model holds what cannot be taken over exactly."""
 
 
 class MeasurementError(MicrozooError):

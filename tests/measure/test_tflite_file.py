@@ -44,7 +44,7 @@ def _two_subgraphs(m):
 
 
 def _dynamic(m):
-    m.subgraphs[0].tensors[0].shapeSignature = [-1, 6, 6, 1]
+    m.subgraphs[0].tensors[0].shapeSignature = [1, -1, 6, 1]
 
 
 def _empty_dimension(m):
@@ -97,7 +97,7 @@ def _negative_scale(m):
     ("change", "text"),
     [
         (_two_subgraphs, "2 subgraphs"),
-        (_dynamic, r'"x" has the dynamic shape \(-1, 6, 6, 1\)'),
+        (_dynamic, r'"x" has the dynamic shape \(1, -1, 6, 1\)'),
         (_empty_dimension, r"\(1, 0, 6, 4\); dimensions must be at least 1"),
         (_string_tensor, "STRING"),
         (_custom, "operator 0 is the custom operator 'MyOp'"),

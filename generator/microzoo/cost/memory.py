@@ -18,7 +18,7 @@ programme over the sets of operators that have run. See `minimum` and `cost.orde
 
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 
 from microzoo.cost.liveness import Liveness, liveness
 from microzoo.cost.order import search
@@ -51,13 +51,13 @@ def best_order(graph: Graph, *, in_place: bool = True, count_input: bool = True)
     return minimum(live if count_input else live.without_input())
 
 
-def minimum(live: Liveness) -> tuple[tuple[int, ...], int]:
-    """The best order and its peak.
+def minimum(live: Liveness, most: float = inf) -> tuple[tuple[int, ...], int]:
+    """The best order and its peak. most: see `cost.order.search`.
 
     Operators that are comparable with all others cut the graph into segments that are solved one by one; a chain is all cuts. A
     segment is searched only where its own order exceeds what is needed anyway.
     """
-    order, profile, _ = _solve(live, live.least())
+    order, profile, _ = _solve(live, live.least(), most)
     return order, max(profile)
 
 
@@ -84,7 +84,7 @@ def minima(live: Liveness) -> tuple[tuple[int, ...], int, int]:
     return order, max(profile), peak
 
 
-def _solve(live: Liveness, least: list[int]) -> tuple[tuple[int, ...], list[int], dict[int, int]]:
+def _solve(live: Liveness, least: list[int], most: float = inf) -> tuple[tuple[int, ...], list[int], dict[int, int]]:
     """The best order, its profile, and the least peak by start of each segment that needs more than all before it and `least`."""
     own_order = tuple(range(len(live.writes)))
     own, peak = live.profile(own_order), max(least)
@@ -96,7 +96,7 @@ def _solve(live: Liveness, least: list[int]) -> tuple[tuple[int, ...], list[int]
         segment = list(range(start, stop))
         needed = max(own[start:stop])
         if needed > peak:
-            segment, needed = search(live, start, stop, peak)
+            segment, needed = search(live, start, stop, peak, most)
         if needed > peak:
             known[start] = peak = needed
         order += segment

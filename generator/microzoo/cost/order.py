@@ -7,6 +7,7 @@ A segment is a range of operators that all run after those before it and before 
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple
 
 from microzoo.cost.liveness import Liveness
@@ -33,8 +34,13 @@ Reached = dict[int, tuple[int, int, tuple[int, ...]]]
 """Set of executed operators -> least peak of a path to it, the set before it on that path, the chain between them."""
 
 
-def search(live: Liveness, start: int, stop: int, floor: int) -> tuple[list[int], int]:
+class TooManyStatesError(Exception):
+    """The search of a segment reached more sets of executed operators than it may."""
+
+
+def search(live: Liveness, start: int, stop: int, floor: int, most: float = inf) -> tuple[list[int], int]:
     """The best order of operators start .. stop - 1 once all before have run, and its peak (or `floor` where it stays below).
+    Raises TooManyStatesError where more than `most` sets are reached.
 
     Dijkstra's algorithm over sets of executed operators, the length of a path being its peak, shorter sets first among equals. It
     walks from the end to the start, undoing operators: branches that are joined have one input and as many outputs as branches,
@@ -54,6 +60,8 @@ def search(live: Liveness, start: int, stop: int, floor: int) -> tuple[list[int]
         peak, _, _, done, held, frontier = heappop(heap)
         if peak > reached[done][0]:
             continue
+        if len(reached) > most:
+            raise TooManyStatesError
         while done != goal:
             steps = segment.steps(done, frontier, peak - held)
             ahead = None

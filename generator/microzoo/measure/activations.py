@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from microzoo.errors import MeasurementError
-from microzoo.measure.tflite_file import TfliteModel
+from microzoo.measure.tflite_file import TfliteModel, TfliteOp
 
 
 def lifetimes(model: TfliteModel) -> dict[int, tuple[int, int]]:
@@ -72,6 +72,16 @@ def _may_hold_sum(model: TfliteModel, spans: dict[int, tuple[int, int]], root: d
     return dies and root[operand] not in model.inputs and model.tensors[operand].bytes == sum_bytes
 
 
+def may_add_in_place(model: TfliteModel, op: TfliteOp) -> bool:
+    """Whether `op` is an addition that any kernel computes element by element: int8 throughout, no broadcasting, no constant."""
+    if op.kind != "ADD":
+        return False
+    result, operands = model.tensors[op.outputs[0]], [model.tensors[tensor] for tensor in op.inputs if tensor >= 0]
+    return len(operands) == 2 and all(
+        each.dtype == "INT8" and each.shape == result.shape and not each.constant for each in (result, *operands)
+    )
+
+
 def planned_bytes(model: TfliteModel) -> int | None:
     """Bytes of the activation arena as the file's own memory plan places it: the furthest end of a live tensor.
 
@@ -106,20 +116,32 @@ def _covered(intervals: Iterable[tuple[int, int]]) -> int:
     return total
 
 
+def _roots(model: TfliteModel) -> dict[int, int]:
+    """Activation tensor -> the one that it is a view of by RESHAPE, itself where it is none."""
+    roots = {tensor: tensor for tensor in lifetimes(model)}
+    for op in model.ops:
+        if op.kind == "RESHAPE" and op.inputs and op.inputs[0] in roots:
+            roots[op.outputs[0]] = roots[op.inputs[0]]
+    return roots
+
+
 def _check_overlaps(
     model: TfliteModel, offsets: tuple[int, ...], spans: dict[int, tuple[int, int]], index: int, live: tuple[int, ...]
 ) -> None:
     """Live tensors at operator `index` share no bytes, save views of one tensor, and a sum with an operand that dies there."""
-    op = model.ops[index]
+    op, roots = model.ops[index], _roots(model)
     placed = sorted((offsets[tensor], tensor) for tensor in live)
     for (start, tensor), (other_start, other) in pairwise(placed):
         if other_start >= start + model.tensors[tensor].bytes:
             continue
         pair = {tensor, other}
         same_place = start == other_start and model.tensors[tensor].bytes == model.tensors[other].bytes
-        view = any(former.kind == "RESHAPE" and pair <= {*former.inputs, *former.outputs} for former in model.ops[: index + 1])
-        sum_in_place = (
-            op.kind == "ADD" and pair & set(op.outputs) and any(spans[dying][1] == index for dying in pair & set(op.inputs))
+        view = roots[tensor] == roots[other]
+        sum_in_place = op.kind == "ADD" and any(
+            result in op.outputs
+            and roots[dying] in {roots.get(operand) for operand in op.inputs}
+            and all(spans[alias][1] <= index for alias in live if roots[alias] == roots[dying])
+            for result, dying in ((tensor, other), (other, tensor))
         )
         if not (same_place and (view or sum_in_place)):
             names = f'"{model.tensors[tensor].name}" and "{model.tensors[other].name}"'

@@ -6,14 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.activations import peak_bytes, planned_bytes
 from microzoo.measure.children import run_together
 from microzoo.measure.layers import weighted_channels
 from microzoo.measure.runtimes import TflmRuntime, arena_budget, child_command
-from microzoo.measure.scratch import save_array, scratch_folder
 from microzoo.measure.tflite_file import TfliteModel, read_tflite
 
 ARENA_SECONDS = 120.0
@@ -38,13 +35,9 @@ def measure_arena(path: Path) -> Arena:
     if reason := runtime.missing():
         raise ToolMissingError(reason)
     model = read_tflite(path)
-    shape = model.tensors[model.inputs[0]].shape
-    with scratch_folder() as scratch:
-        inputs = scratch / "x.npy"
-        save_array(inputs, np.zeros(shape, np.int8))
-        budget = arena_budget(peak_bytes(model), model.file_bytes)
-        command = child_command("tflm", path, inputs, "-", ARENA_SECONDS, budget)
-        (report,) = run_together([command], f"{path.name} in {runtime.name}", ARENA_SECONDS)
+    budget = arena_budget(peak_bytes(model), model.file_bytes)
+    command = child_command("tflm", path, Path("-"), "-", ARENA_SECONDS, budget)
+    (report,) = run_together([command], f"{path.name} in {runtime.name}", ARENA_SECONDS)
     return Arena(*(_reported(report, part, path) for part in ("head", "tail", "total")))
 
 

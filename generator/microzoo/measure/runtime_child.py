@@ -1,8 +1,8 @@
 """The child process in which interpreters run: `python -m microzoo.measure.runtime_child RUNTIME MODEL INPUTS OUTPUTS CPU ARENA`.
 
 RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
-the .npy int8 (N, classes) goes, or "-": then TFLM runs once and prints its arena to standard error. CPU: seconds of processor
-time. ARENA: bytes for TFLM.
+the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is not read, and its
+arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microzoo.measure.tflite_file import read_tflite
+
 Int8 = NDArray[np.int8]
 MEMORY_BYTES = 6 << 30
 """Address space of the child; the libraries alone map about 2 GB."""
@@ -25,26 +27,43 @@ ONNX_BATCH = 256
 def main(arguments: list[str]) -> None:
     """Run the model over the inputs, within the limits. An error ends the process with its text on standard error."""
     runtime, model, inputs, outputs, cpu, arena = arguments
-    seconds = int(cpu)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    if sys.platform == "linux":  # macOS has the constant and refuses it
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(int(cpu))
+    if outputs == "-":
+        report_tflm(model, int(arena))
+        return
     x: Int8 = np.load(inputs)
     run: dict[str, Callable[[], Int8]] = {
-        "tflm": lambda: run_tflm(model, x, int(arena), report=outputs == "-"),
+        "tflm": lambda: run_tflm(model, x, int(arena)),
         "litert": lambda: run_litert(model, x),
         "onnx": lambda: run_onnx(model, x),
         "onnx_float": lambda: run_onnx_float(model, x),
         "wasm": lambda: run_wasm(model, x),
     }
-    y = run[runtime]()
-    if outputs != "-":
-        np.save(outputs, y)
+    np.save(outputs, run[runtime]())
 
 
-def run_tflm(model: str, x: Int8, arena_bytes: int, *, report: bool) -> Int8:
-    """TensorFlow Lite Micro's reference kernels. `report`: its record of allocations goes to file descriptor 2."""
+def limit(seconds: int) -> None:
+    """Bound this process: `seconds` of processor time, MEMORY_BYTES of address space, no core file."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+    if sys.platform == "linux":  # macOS has the constant and refuses it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def report_tflm(model: str, arena_bytes: int) -> None:
+    """One inference of zeros; TFLM's record of allocations goes to file descriptor 2."""
+    from tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_file(model, arena_size=arena_bytes)
+    for index in range(len(read_tflite(Path(model)).inputs)):
+        details = interpreter.get_input_details(index)
+        interpreter.set_input(np.zeros(details["shape"], details["dtype"]), index)
+    interpreter.invoke()
+    interpreter.print_allocations()
+
+
+def run_tflm(model: str, x: Int8, arena_bytes: int) -> Int8:
+    """TensorFlow Lite Micro's reference kernels."""
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_file(model, arena_size=arena_bytes)
@@ -53,8 +72,6 @@ def run_tflm(model: str, x: Int8, arena_bytes: int, *, report: bool) -> Int8:
         interpreter.set_input(image[None], 0)
         interpreter.invoke()
         y.append(np.array(interpreter.get_output(0)).reshape(-1))
-    if report:
-        interpreter.print_allocations()
     return np.stack(y)
 
 

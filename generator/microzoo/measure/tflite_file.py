@@ -36,7 +36,9 @@ DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, Attrib
 
 @dataclass(frozen=True)
 class TfliteTensor:
-    """One tensor of the file. `shape` with batch; `bytes` of its elements; `constant` where the file holds its values."""
+    """One tensor of the file. `shape` with batch; `bytes` of its elements; `constant` where the file holds its values; `axis`: the
+    dimension along which several `scales` lie.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -45,6 +47,7 @@ class TfliteTensor:
     constant: bool
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
+    axis: int = 0
 
     @property
     def elements(self) -> int:
@@ -55,7 +58,7 @@ class TfliteTensor:
 @dataclass(frozen=True)
 class TfliteOp:
     """One operator. `kind` is TFLite's builtin name; tensors by index, -1 an input that is left out; `kernel` of pooling only,
-    since a convolution's stands in the shape of its weights. `relu`: any fused activation that clips at zero.
+    since a convolution's stands in the shape of its weights. `activation`: the fused one by its name in the schema, or NONE.
     """
 
     kind: str
@@ -63,7 +66,14 @@ class TfliteOp:
     outputs: tuple[int, ...]
     kernel: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
-    relu: bool = False
+    dilation: tuple[int, int] = (1, 1)
+    padding: str | None = None
+    activation: str = "NONE"
+
+    @property
+    def relu(self) -> bool:
+        """Whether a fused activation clips below."""
+        return self.activation in ("RELU", "RELU6", "RELU_N1_TO_1")
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,24 @@ def parse_tflite(data: bytes, where: str = ".tflite") -> TfliteModel:
         raise MeasurementError(f"{where}: damaged flatbuffer ({cause})", "export or download the file again") from error
 
 
+def constants(data: bytes, where: str = ".tflite") -> dict[int, bytes]:
+    """Tensor index -> the bytes that the file holds for it, little-endian, of each constant tensor.
+
+    Raises what `parse_tflite` does, since nothing is read before everything has been checked.
+    """
+    model = parse_tflite(data, where)
+    parser = _Parser(data, where)
+    graph = parser.root.Subgraphs(0)
+    found = {}
+    for index, tensor in enumerate(model.tensors):
+        if tensor.constant:
+            buffer = parser.root.Buffers(graph.Tensors(index).Buffer())
+            outside = buffer.Offset() > 1
+            start, size = buffer.Offset(), buffer.Size()
+            found[index] = data[start : start + size] if outside else buffer.DataAsNumpy().tobytes()
+    return found
+
+
 class _Parser:
     """Reads one flatbuffer. `where` names it in errors."""
 
@@ -121,6 +149,8 @@ class _Parser:
         self.root: Any = schema.Model.GetRootAsModel(data, 0)
         self.types = _names(schema.TensorType)
         self.kinds = _names(schema.BuiltinOperator)
+        self.activations = _names(schema.ActivationFunctionType)
+        self.paddings = _names(schema.Padding)
         self.operands = 0
 
     def refuse(self, problem: str) -> MeasurementError:
@@ -171,15 +201,17 @@ class _Parser:
         stored = self.buffer_bytes(self.root.Buffers(tensor.Buffer()), name)
         if stored not in (0, size):
             raise self.refuse(f'tensor "{name}" of shape {shape} needs {size} bytes, its buffer holds {stored}')
-        scales, zero_points = self.quantisation(tensor.Quantization(), name)
-        return TfliteTensor(name, shape, dtype, size, stored > 0, scales, zero_points)
+        quantisation = tensor.Quantization()
+        scales, zero_points = self.quantisation(quantisation, name)
+        axis = quantisation.QuantizedDimension() if quantisation is not None else 0
+        return TfliteTensor(name, shape, dtype, size, stored > 0, scales, zero_points, axis)
 
     def shape(self, tensor: Any, name: str) -> tuple[int, ...]:
         if not 0 <= tensor.ShapeLength() <= MAX_RANK or not 0 <= tensor.ShapeSignatureLength() <= MAX_RANK:
             raise self.refuse(f'tensor "{name}" has {tensor.ShapeLength()} dimensions; at most {MAX_RANK} are known')
         shape = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
         signature = tuple(tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength()))
-        if -1 in signature:
+        if -1 in signature[1:] or (signature[:1] == (-1,) and shape[:1] != (1,)):
             raise self.refuse(f'tensor "{name}" has the dynamic shape {signature}; fix its dimensions and convert again')
         if any(size < 1 for size in shape):
             raise self.refuse(f'tensor "{name}" has the shape {shape}; dimensions must be at least 1')
@@ -228,7 +260,7 @@ class _Parser:
         return TfliteOp(kind, inputs, outputs, **self.options(op, kind, index))
 
     def options(self, op: Any, kind: str, index: int) -> dict[str, Any]:
-        """Kernel, stride and fused activation where the operator has them."""
+        """Kernel, stride, dilation, padding and fused activation where the operator has them."""
         name = _OPTIONS.get(kind)
         if name is None or op.BuiltinOptions() is None:
             return {}
@@ -237,10 +269,14 @@ class _Parser:
         options = getattr(self.schema, name)()
         table = op.BuiltinOptions()
         options.Init(table.Bytes, table.Pos)
-        activation = self.schema.ActivationFunctionType
-        found: dict[str, Any] = {
-            "relu": options.FusedActivationFunction() in (activation.RELU, activation.RELU6, activation.RELU_N1_TO_1)
-        }
+        found: dict[str, Any] = {}
+        if hasattr(options, "FusedActivationFunction"):
+            number = options.FusedActivationFunction()
+            found["activation"] = self.activations.get(number, f"activation {number}")
+        if hasattr(options, "Padding"):
+            found["padding"] = self.paddings.get(options.Padding(), f"padding {options.Padding()}")
+        if hasattr(options, "DilationHFactor"):
+            found["dilation"] = (options.DilationHFactor(), options.DilationWFactor())
         if hasattr(options, "StrideH"):
             found["stride"] = (options.StrideH(), options.StrideW())
         if hasattr(options, "FilterHeight"):
@@ -288,7 +324,13 @@ _OPTIONS = {
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "L2_POOL_2D": "Pool2DOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
     "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "DIV": "DivOptions",
+    "CONCATENATION": "ConcatenationOptions",
 }
 
 
