@@ -219,6 +219,66 @@ def doctor(as_json: JsonOption = False) -> None:
         print_table("this machine", rows)
 
 
+class PackFormat(StrEnum):
+    """What `zoo pack` writes."""
+
+    tflite = "tflite"
+    c = "c"
+    onnx = "onnx"
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Anybody's .tflite or .onnx.")],
+    target: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Judge for this target only; may be repeated.")] = None,
+    specs: Annotated[Path, typer.Option(help="Folder that holds targets/.")] = Path("specs"),
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a picture of memory over time.")] = None,
+    arena: Annotated[bool, typer.Option(help="Run a .tflite once in TensorFlow Lite Micro for the arena that it takes.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a model needs: operators, memory over time, multiply-accumulates, and which targets it fits."""
+    from microzoo.build import inspect as stage
+
+    found = stage.inspect_file(file, stage.load_targets(specs, target or ()), arena=arena)
+    if as_json:
+        _print_json(stage.as_json(found))
+    else:
+        from microzoo.inspection import print_inspection
+
+        print_inspection(found)
+    if svg is not None:
+        stage.draw(found, svg)
+        typer.echo(f"picture: {svg}", err=as_json)
+
+
+@app.command()
+def pack(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Somebody's int8 .tflite or .onnx.")],
+    out: Annotated[Path, typer.Option(help="Folder that the files are written to.")] = Path("packed"),
+    name: Annotated[str | None, typer.Option(help="Name of the files and of the C symbols. Default: the file's own.")] = None,
+    formats: Annotated[
+        list[PackFormat] | None,
+        typer.Option("--format", help="What to write; may be repeated. Default: tflite, and c where its operators allow."),
+    ] = None,
+    drop_softmax: Annotated[
+        bool, typer.Option("--drop-softmax", help="Leave out a softmax at the end: C and ONNX give logits, not probabilities.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a model a memory plan of its own, and emit it as C; say what that saves."""
+    from microzoo.build import pack as stage
+
+    chosen = [kind.value for kind in formats or ()]
+    packed = stage.pack(file, out, name=name, formats=chosen, drop_softmax=drop_softmax, force=force)
+    if as_json:
+        _print_json(stage.as_json(packed))
+    else:
+        from microzoo.inspection import print_packed
+
+        print_packed(packed)
+
+
 @search.command("show")
 def search_show(
     specs: Annotated[list[Path] | None, typer.Argument(help="Spec files, or folders of them. Default: specs/")] = None,

@@ -76,28 +76,28 @@ def print_search(state: SearchState, *, all_members: bool) -> None:
     from microzoo.build.show import summary
 
     if state.problem is not None:
-        _print_lines([f"{state.job}: {state.problem}"])
+        print_lines([f"{state.job}: {state.problem}"])
     else:
-        _print_lines([state.job, f"  {', '.join(summary(state))}", f"  {state.history}"])
+        print_lines([state.job, f"  {', '.join(summary(state))}", f"  {state.history}"])
         if state.about:
-            _print_lines([f"  {state.about}"])
+            print_lines([f"  {state.about}"])
     for other in state.other_histories:
-        _print_lines([f"  of another spec, seed or version: {other.path} ({other.trainings:,} trainings)"])
+        print_lines([f"  of another spec, seed or version: {other.path} ({other.trainings:,} trainings)"])
     if state.found:
         print_table("trainings by rung", [asdict(rung) for rung in state.rungs])
         _print_front(state, all_members)
-        _print_lines(_climbs(state))
-    _print_lines([""])
+        print_lines(_climbs(state))
+    print_lines([""])
 
 
 def _print_front(state: SearchState, all_members: bool) -> None:
     if not state.front:
-        _print_lines(["nothing on the front yet: no training that came through fits the target", ""])
+        print_lines(["nothing on the front yet: no training that came through fits the target", ""])
         return
     shown = state.front if all_members else state.front[:FRONT_ROWS]
     listed = "" if len(shown) == len(state.front) else f", the {len(shown)} most accurate (--all: every one)"
     print_table(f"front: {len(state.front)} candidates{listed}", [asdict(member) for member in shown])
-    _print_lines([*_front_chart(state), ""])
+    print_lines([*_front_chart(state), ""])
 
 
 def _front_chart(state: SearchState) -> list[str]:
@@ -142,7 +142,7 @@ def _chart_width() -> int:
     return max(40, min(CHART_WIDTH, shutil.get_terminal_size((CHART_WIDTH, 24)).columns))
 
 
-def _print_lines(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Plain text; what the terminal's encoding lacks is replaced, never an error."""
     encoding = sys.stdout.encoding or "ascii"
     for line in lines:

@@ -93,3 +93,15 @@ def climb(points: Sequence[tuple[float, float]], until: float, width: int, pen: 
         else:
             line += pen.levels[1 + round(steps * max(0.0, math.log(first / min(reached)) / math.log(first / least)))]
     return line
+
+
+def bars(rows: Sequence[tuple[str, int]], width: int, pen: Strokes) -> list[str]:
+    """A line a row: its words, a bar as long as its share of the greatest number, the number; the greatest are marked "<"."""
+    most = max((number for _, number in rows), default=0)
+    words = min(max((len(text) for text, _ in rows), default=0), width // 3)
+    room = max(width - words - len(f"{most:,}") - 6, 8)
+    lines = []
+    for text, number in rows:
+        bar = pen.levels[-1] * (round(room * number / most) if most else 0)
+        lines.append(f"{text[:words]:<{words}} {pen.upright}{bar} {number:,}{' <' if number == most else ''}")
+    return lines
