@@ -94,7 +94,8 @@ def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = Tr
     if path.suffix == ".onnx":
         reason = "TensorFlow Lite Micro runs .tflite files only"
     best = peak_bytes(reordered(model, best_order(model, in_place=False)))
-    figures = _figures(path, data, model, layers, found)
+    figures, unknown = _figures(path, data, model, layers, found), uncounted(layers)
+    arithmetic = _arithmetic(path, data) if any(target.runtime == "c" for target in targets.values()) else None
     return Inspection(
         file=str(path),
         format=path.suffix[1:],
@@ -107,7 +108,7 @@ def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = Tr
         weight_bytes=sum(layer.weight_bytes for layer in layers),
         macs=sum(layer.macs or 0 for layer in layers),
         other_operations=sum(layer.other or 0 for layer in layers),
-        uncounted=uncounted(layers),
+        uncounted=unknown,
         peak_bytes=peak_bytes(model),
         best_peak_bytes=best,
         planned_bytes=plan,
@@ -116,7 +117,7 @@ def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = Tr
         arena_total_bytes=found.total_bytes if found else None,
         arena_note=reason,
         layers=layers,
-        verdicts={name: _verdict(path, data, target, figures, uncounted(layers)) for name, target in targets.items()},
+        verdicts={name: _verdict(path, target, figures, arithmetic, unknown) for name, target in targets.items()},
         notes=tuple(notes),
     )
 
@@ -215,16 +216,24 @@ def _figures(
     return figures
 
 
-def _verdict(path: Path, data: bytes, target: TargetSpec, figures: dict[str, Figure], unknown: dict[str, int]) -> Verdict:
+def _arithmetic(path: Path, data: bytes) -> IntegerModel | str:
+    """The file as an IntegerModel, a softmax at its end left out, or why it is none."""
+    try:
+        return imported(path, data, drop_softmax=True)[0]
+    except MicrozooError as error:
+        return error.problem
+
+
+def _verdict(
+    path: Path, target: TargetSpec, figures: dict[str, Figure], arithmetic: IntegerModel | str | None, unknown: dict[str, int]
+) -> Verdict:
     notes = [f"no rule counts the operations of {', '.join(unknown)}"] if unknown else []
     if target.runtime == "c":
-        try:
-            model, _ = imported(path, data, drop_softmax=True)
-            _, needs = predict(model.graph, "c", target.core)
-        except MicrozooError as error:
-            notes.append(f"not as C: {error.problem}")
+        if not isinstance(arithmetic, IntegerModel):
+            notes.append(f"not as C: {arithmetic}")
             target = target.model_copy(update={"runtime": "tflm"})
         else:
+            _, needs = predict(arithmetic.graph, "c", target.core)
             figures = figures | {
                 "predicted_ram": Figure(value=needs.ram_bytes, unit="bytes", kind="predicted", method="of the C export"),
                 "predicted_flash": Figure(value=needs.flash_bytes, unit="bytes", kind="predicted", method="of the C export"),

@@ -16,6 +16,7 @@ from microzoo.export.c import c_identifier, c_plan, c_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.tflite import tflite
 from microzoo.graph.integer import IntegerModel
+from microzoo.importer.builder import with_pads
 from microzoo.importer.repack import planned, repack
 from microzoo.measure.activations import peak_bytes
 from microzoo.measure.arena import measure_arena
@@ -118,7 +119,7 @@ def _exported(kind: str, model: IntegerModel | None, notes: list[str]) -> bytes 
     """A file of our own writing; a note where the format cannot hold it."""
     assert model is not None, kind
     try:
-        return tflite(model) if kind == "tflite" else onnx(model)
+        return tflite(with_pads(model)) if kind == "tflite" else onnx(model)
     except ExportError as error:
         notes.append(f"no .{kind}: {error}")
         return None

@@ -7,7 +7,7 @@ requantisation can hold, a fused activation that is a plain ReLU once it is quan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -19,7 +19,7 @@ from microzoo.errors import ImportedModelError
 from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
-from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Pads, Shape, output_shape
+from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Pads, Shape, output_shape, same_padding
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, INT8_MAX, INT8_MIN, add_multipliers, output_multipliers
 
 INT32_MAX = 2**31 - 1
@@ -77,8 +77,26 @@ class Builder:
         self._check_sums()
         return output
 
+    def dense(self, source: str, to: Quantisation, layer: IntegerWeights, relu: bool) -> str:
+        """A fully connected layer, weights (units, F) in the order of the map, scales (1,) or (units,).
+
+        With scales that differ it is a convolution whose kernel is as large as the map.
+        """
+        units, scales = len(layer.weight), layer.scales
+        if (scales == scales[0]).all():
+            one = IntegerWeights(layer.weight, layer.bias, scales[:1].copy())
+            return self.weighted(Dense, self.flat(source), to, one, units=units, relu=relu)
+        source = self.maps.get(source, source)
+        shape = self.shapes[source]
+        if len(shape) != 3:
+            raise self.refuse("a scale for each unit after a layer with one scale", "quantise both alike")
+        wide = IntegerWeights(layer.weight.reshape(-1, *shape), layer.bias, scales)
+        return self.weighted(Conv, source, to, wide, filters=units, kernel=shape[:2], relu=relu)
+
     def add(self, left: str, right: str, to: Quantisation, relu: bool) -> str:
-        """The sum of two tensors of one shape."""
+        """The sum of two tensors of one shape, flat or not."""
+        if len(self.shapes[left]) != len(self.shapes[right]):
+            left, right = self.flat(left), self.flat(right)
         if self.shapes[left] != self.shapes[right]:
             raise self.refuse(f"it adds shapes {self.shapes[left]} and {self.shapes[right]}", "only equal shapes are supported")
         output = self._append(Add, left, right, to=to, relu=relu)
@@ -178,3 +196,19 @@ def fused_relu(activation: str, to: Quantisation) -> bool | None:
 def _quantised(real: float, to: Quantisation) -> int:
     steps = float(np.float32(real) / np.float32(to.scale))
     return to.zero_point + int(np.sign(steps) * np.floor(abs(steps) + 0.5))
+
+
+def with_pads(model: IntegerModel) -> IntegerModel:
+    """The same arithmetic with paddings that are neither nothing nor SAME in Pad operators of their own, as .tflite needs them."""
+    ops: list[Op] = []
+    tensors = dict(model.tensors)
+    for op in model.graph.ops:
+        if isinstance(op, Conv | Depthwise) and any(op.padding):
+            height, width, _ = model.graph.shapes[op.input]
+            if op.padding != same_padding(height, width, op.kernel, op.stride):
+                padded = f"{op.output}/padded"
+                tensors[padded] = tensors[op.input]
+                ops.append(Pad(f"{op.name}/pad", op.input, padded, op.padding))
+                op = replace(op, input=padded, padding=(0, 0, 0, 0))
+        ops.append(op)
+    return replace(model, graph=replace(model.graph, ops=tuple(ops)), tensors=tensors)

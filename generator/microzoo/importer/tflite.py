@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
-from microzoo.graph.ops import AvgPool, Conv, Dense, Depthwise, MaxPool, Pads, Shape, same_padding, windows
+from microzoo.graph.ops import AvgPool, Conv, Depthwise, MaxPool, Pads, Shape, same_padding, windows
 from microzoo.importer.builder import Builder, fused_relu
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp, TfliteTensor, constants, parse_tflite
 
@@ -277,18 +277,7 @@ class _Importer:
         if prod(shape) != weight.shape[1]:
             raise self.builder.refuse(f"weights {weight.shape} for an input {shape}: one row for the whole input is supported")
         relu, to = self.relu(op), self.activation(op.outputs[0])
-        if len(scales) == 1 or (scales == scales[0]).all():
-            layer = IntegerWeights(weight.copy(), bias, scales[:1].copy())
-            return self.checked(
-                op, self.builder.weighted(Dense, self.builder.flat(source), to, layer, units=len(weight), relu=relu)
-            )
-        source = self.builder.maps.get(source, source)
-        shape = self.builder.shapes[source]
-        if len(shape) != 3:
-            raise self.builder.refuse("a scale for each unit after a layer with one scale", "quantise both alike")
-        layer = IntegerWeights(weight.reshape(-1, *shape), bias, scales)
-        options = {"filters": len(weight), "kernel": shape[:2], "relu": relu}
-        return self.checked(op, self.builder.weighted(Conv, source, to, layer, **options))
+        return self.checked(op, self.builder.dense(source, to, IntegerWeights(weight.copy(), bias, scales), relu))
 
     def pool(self, op: TfliteOp) -> str:
         source = self.source(op)
@@ -307,8 +296,6 @@ class _Importer:
 
     def add(self, op: TfliteOp) -> str:
         left, right = self.source(op, 0), self.source(op, 1)
-        if len(self.builder.shapes[left]) != len(self.builder.shapes[right]):
-            left, right = self.builder.flat(left), self.builder.flat(right)
         return self.checked(op, self.builder.add(left, right, self.activation(op.outputs[0]), self.relu(op)))
 
     def pad(self, op: TfliteOp) -> str:

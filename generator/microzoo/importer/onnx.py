@@ -1,0 +1,388 @@
+"""An .onnx in QDQ format in, as onnxruntime's `quantize_static` and this project write it, an IntegerModel out.
+
+Weights int8, symmetric, per tensor or per output channel; activations int8 or uint8 per tensor (a uint8 is the same byte minus 128,
+and so is its zero point); biases int32 or float32. Maps become channels last. onnxruntime rounds otherwise than this project's
+golden arithmetic, TFLM's: by at most one step a layer, so the two are alike and not equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microzoo.errors import ImportedModelError
+from microzoo.graph.integer import IntegerWeights, Quantisation
+from microzoo.graph.ops import AvgPool, Conv, Depthwise, MaxPool, Pads, same_padding
+from microzoo.importer.builder import Builder, fused_relu
+from microzoo.importer.tflite import Imported
+from microzoo.measure.onnx_file import OnnxGraph, OnnxNode, read_onnx
+
+SUPPORTED = (
+    "Add", "AveragePool", "Clip", "Conv", "DequantizeLinear", "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "MatMul",
+    "MaxPool", "Pad", "QuantizeLinear", "ReduceMean of height and width", "Relu", "Reshape", "Squeeze",
+    "Softmax at the end with --drop-softmax",
+)  # fmt: skip
+ROUNDING = "onnxruntime rounds otherwise: its outputs differ from these by at most one step a layer"
+LAYOUT = "maps are channels last here, also the input; in the file they are channels first"
+CHANNELS_LAST = [0, 2, 3, 1]
+
+
+@dataclass(frozen=True)
+class _Value:
+    """An int8 tensor as the file sees it. name: the builder's; moved: its elements are in channels-last order already."""
+
+    name: str
+    moved: bool = False
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """Dequantised (scale: 0-d or along `axis`), or float where `scale` is None."""
+
+    values: NDArray[Any]
+    scale: NDArray[np.float32] | None = None
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A float result that waits for its QuantizeLinear. make: (quantisation, relu) -> the builder's tensor."""
+
+    make: Callable[[Quantisation, bool], str]
+    activation: str = "NONE"
+
+
+def import_onnx(path: Path, *, drop_softmax: bool = False) -> Imported:
+    """The file as an IntegerModel. drop_softmax: leave out a softmax at the end, logits come out then.
+
+    Raises MeasurementError where it is no sound .onnx, ImportedModelError where it holds what cannot be taken over.
+    """
+    return _Importer(read_onnx(path, values=True), str(path), drop_softmax).run()
+
+
+class _Importer:
+    """Walks the nodes of one file; used once."""
+
+    def __init__(self, graph: OnnxGraph, where: str, drop_softmax: bool) -> None:
+        self.graph, self.where, self.drop_softmax = graph, where, drop_softmax
+        self.builder = Builder(where)
+        self.values: dict[str, _Value] = {}
+        self.constants = {name: _Constant(values) for name, values in graph.values.items()}
+        self.pending: dict[str, _Pending] = {}
+        self.after_softmax: set[str] = set()
+        self.notes: list[str] = []
+        self.rules: dict[str, Callable[[OnnxNode], None]] = {
+            "QuantizeLinear": self.quantise,
+            "DequantizeLinear": self.dequantise,
+            "Conv": self.conv,
+            "Gemm": self.gemm,
+            "MatMul": self.gemm,
+            "Add": self.add,
+            "MaxPool": self.max_pool,
+            "AveragePool": self.average_pool,
+            "GlobalAveragePool": self.average_pool,
+            "ReduceMean": self.average_pool,
+            "Pad": self.pad,
+            "Relu": self.activation,
+            "Clip": self.activation,
+            "Softmax": self.softmax,
+            "Transpose": self.transpose,
+            **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Identity", "Dropout"), self.view),
+        }
+
+    def run(self) -> Imported:
+        if len(self.graph.inputs) != 1 or len(self.graph.outputs) != 1:
+            ends = f"{len(self.graph.inputs)} inputs and {len(self.graph.outputs)} outputs"
+            raise ImportedModelError(f"{self.where}: it has {ends}", "one of each is supported")
+        for index, node in enumerate(self.graph.nodes):
+            self.builder.place = f'{self.where}: operator {index} ({node.kind}, "{node.outputs[0]}")'
+            rule = self.rules.get(node.kind)
+            if rule is None:
+                raise self.builder.refuse("this operator is not supported", f"supported are {', '.join(SUPPORTED)}")
+            rule(node)
+        self.builder.place = ""
+        (source,), (output,) = self.graph.inputs, self.graph.outputs
+        if output not in self.values:
+            raise ImportedModelError(
+                f'{self.where}: its output "{output}" is not quantised', "quantise it with onnxruntime's quantize_static, QDQ format"
+            )
+        result = self.values[output]
+        shape = self.builder.shapes[result.name]
+        if len(shape) == 3 and prod(shape[:2]) > 1 and shape[2] > 1 and not result.moved:
+            self.notes.append(f"the output is channels last, {shape}; in the file it is channels first")
+        if len(self.graph.shapes[source]) == 4:
+            self.notes.append(LAYOUT)
+        for end, name in (("input", source), ("output", output)):
+            if self.graph.dtypes[name] == "FLOAT32":
+                self.notes.append(f"the file's {end} is float32; here it is int8 with the scale and zero point of the header")
+            elif self.graph.dtypes[name] == "UINT8":
+                self.notes.append(f"the file's {end} is uint8; here it is int8, which is the same byte minus 128")
+        return Imported(self.builder.finish(result.name), (*self.notes, ROUNDING))
+
+    def value(self, name: str) -> _Value:
+        """An int8 tensor that an operator reads through its DequantizeLinear."""
+        if name in self.values:
+            return self.values[name]
+        raise self.builder.refuse(
+            f'it reads "{name}", which is not a quantised tensor', "quantise the model with onnxruntime's quantize_static, QDQ format"
+        )
+
+    def put(self, node: OnnxNode, make: Callable[[Quantisation, bool], str]) -> None:
+        self.pending[node.outputs[0]] = _Pending(make)
+
+    def parameters(self, node: OnnxNode) -> Quantisation:
+        """Scale and zero point of a QuantizeLinear or DequantizeLinear of an activation, as int8."""
+        scale = self.constants.get(node.inputs[1])
+        if scale is None:
+            raise self.builder.refuse("its scale is computed; it must be a constant")
+        zero = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else _Constant(np.zeros(1, np.uint8))
+        if zero is None or zero.values.dtype not in (np.int8, np.uint8):
+            raise self.builder.refuse("its zero point must be a constant, int8 or uint8", "quantise activations to 8 bits")
+        shift = 128 if zero.values.dtype == np.uint8 else 0
+        scales, zeros = (each.reshape(-1).astype(kind) for each, kind in ((scale.values, np.float64), (zero.values, np.int64)))
+        return self.builder.quantisation(node.outputs[0], tuple(scales.tolist()), tuple((zeros - shift).tolist()))
+
+    def quantise(self, node: OnnxNode) -> None:
+        source, to = node.inputs[0], self.parameters(node)
+        if source in self.graph.inputs:
+            self.values[node.outputs[0]] = self.input(source, to)
+        elif source in self.pending:
+            waiting = self.pending[source]
+            relu = fused_relu(waiting.activation, to)
+            if relu is None:
+                raise self.builder.refuse(f"the {waiting.activation} before it cuts off within the int8 range")
+            self.values[node.outputs[0]] = _Value(waiting.make(to, relu))
+        else:
+            value = self.value(source)
+            if source in self.after_softmax:
+                self.after_softmax.add(node.outputs[0])
+            elif self.builder.tensors[value.name] != to:
+                raise self.builder.refuse("what it reads has another scale or zero point already", "share them among such tensors")
+            self.values[node.outputs[0]] = value
+
+    def dequantise(self, node: OnnxNode) -> None:
+        source = node.inputs[0]
+        if source in self.constants:
+            scale = self.constants.get(node.inputs[1])
+            zero = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+            if scale is None or (zero is not None and zero.values.any()):
+                raise self.builder.refuse("the zero point of constants must be 0", "quantise weights to int8, symmetric")
+            values, axis = self.constants[source].values, int(node.attributes.get("axis", 1))
+            self.constants[node.outputs[0]] = _Constant(values, scale.values.astype(np.float32), axis % max(values.ndim, 1))
+            return
+        if source in self.graph.inputs and source not in self.values:
+            self.values[source] = self.input(source, self.parameters(node))
+        value = self.value(source)
+        if source in self.after_softmax:
+            self.after_softmax.add(node.outputs[0])
+        elif self.builder.tensors[value.name] != self.parameters(node):
+            raise self.builder.refuse("it has another scale or zero point than what it reads")
+        self.values[node.outputs[0]] = value
+
+    def input(self, name: str, quantisation: Quantisation) -> _Value:
+        shape = self.graph.shapes[name]
+        if "input" in self.builder.shapes:
+            raise self.builder.refuse("the model's input is quantised twice")
+        if shape[:1] != (1,) or len(shape) not in (2, 4):
+            raise self.builder.refuse(f'the input "{name}" has the shape {shape}', "(1, C, H, W) and (1, F) are supported")
+        maps = (shape[2], shape[3], shape[1]) if len(shape) == 4 else (1, 1, shape[1])
+        return _Value(self.builder.input(maps, quantisation))
+
+    def activation(self, node: OnnxNode) -> None:
+        waiting = self.pending.get(node.inputs[0])
+        if waiting is None or waiting.activation != "NONE":
+            raise self.builder.refuse("it does not follow a convolution, a product or a sum directly")
+        kind = "RELU"
+        if node.kind == "Clip":
+            ends = [self.constants.get(name) for name in node.inputs[1:] if name]
+            bounds = tuple(float(each.values) for each in ends if each is not None and each.values.size == 1)
+            bounds = bounds or (node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf))
+            if len(node.inputs) == 2:
+                bounds = (*bounds, np.inf)
+            known = {(0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, np.inf): "RELU"}
+            if bounds not in known:
+                raise self.builder.refuse(f"it clips to {bounds}", f"known are {', '.join(map(str, known))}")
+            kind = known[bounds]
+        self.pending[node.outputs[0]] = _Pending(waiting.make, kind)
+
+    def weights(self, node: OnnxNode, channels: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """int8 weights, and their scales, along `channels` if several."""
+        found = self.constants.get(node.inputs[1])
+        if found is None or found.scale is None or found.values.dtype != np.int8:
+            kind = "computed" if found is None else str(found.values.dtype)
+            raise self.builder.refuse(f"its weights are {kind}, supported is int8, symmetric", "quantise with weight_type=QInt8")
+        scales = found.scale.reshape(-1)
+        if len(scales) > 1 and (found.axis != channels or len(scales) != found.values.shape[channels]):
+            raise self.builder.refuse(f"{len(scales)} scales along dimension {found.axis} of weights {found.values.shape}")
+        return found.values, scales
+
+    def bias(self, node: OnnxNode, source: str, scales: NDArray[np.float32], units: int) -> NDArray[np.int32]:
+        """Biases at scale input * weight, (K,)."""
+        if len(node.inputs) < 3 or not node.inputs[2]:
+            return np.zeros(units, np.int32)
+        found = self.constants.get(node.inputs[2])
+        if found is None or found.values.size != units:
+            raise self.builder.refuse(f"its bias must be a constant of {units} values")
+        wanted = np.broadcast_to(scales, units).astype(np.float64) * self.builder.tensors[source].scale
+        own = np.ones(units) if found.scale is None else np.broadcast_to(found.scale.reshape(-1), units).astype(np.float64)
+        exact = found.values.reshape(-1).astype(np.float64)
+        if not np.allclose(own, wanted, rtol=1e-5, atol=0.0):
+            exact = np.rint(exact * own / wanted)
+        if not np.isfinite(exact).all() or np.abs(exact).max(initial=0.0) >= 2**31:
+            raise self.builder.refuse("a bias does not fit into int32 at the scale input * weight")
+        return exact.astype(np.int32)
+
+    def geometry(self, node: OnnxNode, kernel: tuple[int, int], shape: tuple[int, ...]) -> tuple[tuple[int, int], Pads]:
+        """Stride and padding."""
+        about = node.attributes
+        stride = tuple(about.get("strides", [1, 1]))
+        if len(shape) != 3 or len(stride) != 2 or any(each != 1 for each in about.get("dilations", [1, 1])):
+            raise self.builder.refuse("it must have two dimensions and no dilation")
+        if about.get("ceil_mode", 0):
+            raise self.builder.refuse("ceil_mode is not supported")
+        auto = about.get("auto_pad", "NOTSET")
+        if auto in ("SAME_UPPER", "VALID"):
+            return (stride[0], stride[1]), same_padding(*shape[:2], kernel, (stride[0], stride[1])) if auto != "VALID" else (0, 0, 0, 0)
+        if auto != "NOTSET":
+            raise self.builder.refuse(f"its auto_pad is {auto}; SAME_UPPER and VALID are supported")
+        top, left, bottom, right = about.get("pads", [0, 0, 0, 0])
+        if min(top, left, bottom, right) < 0:
+            raise self.builder.refuse("it has negative padding")
+        return (stride[0], stride[1]), (top, bottom, left, right)
+
+    def conv(self, node: OnnxNode) -> None:
+        source, (weight, scales) = self.value(node.inputs[0]).name, self.weights(node, 0)
+        shape, groups = self.builder.shapes[source], int(node.attributes.get("group", 1))
+        if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[2]:
+            raise self.builder.refuse(f"weights {weight.shape} in {groups} groups for an input {shape}; two dimensions are supported")
+        if groups not in (1, shape[2]) or (groups > 1 and len(weight) != groups):
+            raise self.builder.refuse(f"{groups} groups; supported are 1, and as many as channels in and out")
+        kernel = (weight.shape[2], weight.shape[3])
+        stride, padding = self.geometry(node, kernel, shape)
+        bias, each = self.bias(node, source, scales, len(weight)), np.broadcast_to(scales, len(weight)).copy()
+        options: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
+        if groups > 1:
+            layer = IntegerWeights(np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0)), bias, each)
+            self.put(node, lambda to, relu: self.builder.weighted(Depthwise, source, to, layer, relu=relu, **options))
+        else:
+            layer = IntegerWeights(np.ascontiguousarray(weight.transpose(0, 2, 3, 1)), bias, each)
+            self.put(
+                node, lambda to, relu: self.builder.weighted(Conv, source, to, layer, relu=relu, filters=len(weight), **options)
+            )
+
+    def gemm(self, node: OnnxNode) -> None:
+        value, about = self.value(node.inputs[0]), node.attributes
+        if about.get("transA", 0) or about.get("alpha", 1.0) != 1.0 or about.get("beta", 1.0) != 1.0:
+            raise self.builder.refuse("transA, alpha and beta must be 0, 1 and 1")
+        turned = bool(about.get("transB", 0))
+        weight, scales = self.weights(node, 0 if turned else 1)
+        if weight.ndim != 2 or len(self.graph.shapes[node.inputs[0]]) != 2:
+            raise self.builder.refuse("only products with a matrix of weights after flattening are supported")
+        weight = weight if turned else weight.T
+        map_name = self.builder.maps.get(value.name, value.name)
+        shape = self.builder.shapes[map_name]
+        if prod(shape) != weight.shape[1]:
+            raise self.builder.refuse(f"weights {weight.shape} for an input {shape}")
+        if len(shape) == 3 and not value.moved:
+            height, width, channels = shape
+            weight = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(weight), -1)
+        bias, contiguous = self.bias(node, value.name, scales, len(weight)), np.ascontiguousarray(weight)
+        self.put(node, lambda to, relu: self.builder.dense(value.name, to, IntegerWeights(contiguous, bias, scales), relu))
+
+    def add(self, node: OnnxNode) -> None:
+        if any(name in self.constants for name in node.inputs):
+            raise self.builder.refuse("it adds a constant", "fold it into a bias before quantising")
+        left, right = (self.value(name) for name in node.inputs[:2])
+        if left.moved != right.moved:
+            raise self.builder.refuse("its operands have different layouts")
+        self.put(node, lambda to, relu: self.builder.add(left.name, right.name, to, relu))
+
+    def max_pool(self, node: OnnxNode) -> None:
+        source = self.value(node.inputs[0]).name
+        kernel, stride = self.pool_window(node, source)
+        self.values[node.outputs[0]] = _Value(self.builder.pool(MaxPool, source, kernel, stride))
+
+    def pool_window(self, node: OnnxNode, source: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        shape, size = self.builder.shapes[source], node.attributes.get("kernel_shape", [])
+        if len(size) != 2 or len(shape) != 3 or len(node.outputs) != 1:
+            raise self.builder.refuse("it must have two dimensions and one output")
+        stride, padding = self.geometry(node, (size[0], size[1]), shape)
+        if any(padding):
+            raise self.builder.refuse(f"its padding is {padding}; pooling is supported over whole windows only")
+        return (size[0], size[1]), stride
+
+    def average_pool(self, node: OnnxNode) -> None:
+        """A mean at its input's scale is AvgPool; at another one a depthwise convolution of ones, its weight scale 1 / count."""
+        source = self.value(node.inputs[0]).name
+        shape = self.builder.shapes[source]
+        if node.kind == "AveragePool":
+            kernel, stride = self.pool_window(node, source)
+        else:
+            if node.kind == "ReduceMean" and sorted(axis % 4 for axis in self.axes(node)) != [2, 3]:
+                raise self.builder.refuse(f"its axes are {self.axes(node)}; height and width together are supported")
+            if len(shape) != 3 or len(self.graph.shapes[node.inputs[0]]) != 4:
+                raise self.builder.refuse("it must read a map of two dimensions")
+            kernel, stride = (shape[0], shape[1]), (1, 1)
+
+        def make(to: Quantisation, relu: bool) -> str:
+            if to == self.builder.tensors[source] and (not relu or to.zero_point == -128):
+                return self.builder.pool(AvgPool, source, kernel, stride)
+            ones = np.ones((*kernel, shape[2]), np.int8)
+            scales = np.full(shape[2], 1.0 / prod(kernel), np.float32)
+            layer = IntegerWeights(ones, np.zeros(shape[2], np.int32), scales)
+            return self.builder.weighted(Depthwise, source, to, layer, kernel=kernel, stride=stride, relu=relu)
+
+        self.put(node, make)
+
+    def axes(self, node: OnnxNode) -> list[int]:
+        given = self.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        return [int(axis) for axis in (given.values.reshape(-1) if given is not None else node.attributes.get("axes", []))]
+
+    def pad(self, node: OnnxNode) -> None:
+        source, given = self.value(node.inputs[0]).name, self.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        fill = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+        margins = given.values.reshape(-1).tolist() if given is not None else []
+        if node.attributes.get("mode", "constant") != "constant" or (fill is not None and fill.values.any()):
+            raise self.builder.refuse("only padding with zeros is supported")
+        if len(margins) != 8 or any(margins[place] for place in (0, 1, 4, 5)) or min(margins) < 0 or len(node.inputs) > 3:
+            raise self.builder.refuse("its paddings must be constant, of height and width, and not negative")
+        self.values[node.outputs[0]] = _Value(self.builder.pad(source, (margins[2], margins[6], margins[3], margins[7])))
+
+    def transpose(self, node: OnnxNode) -> None:
+        value = self.value(node.inputs[0])
+        if node.attributes.get("perm") != CHANNELS_LAST or value.moved:
+            raise self.builder.refuse(f"it permutes {node.attributes.get('perm')}; to channels last is supported, once")
+        self.values[node.outputs[0]] = _Value(value.name, moved=True)
+
+    def view(self, node: OnnxNode) -> None:
+        """Reshapes that flatten, and what changes nothing."""
+        source, result = (self.graph.shapes[name] for name in (node.inputs[0], node.outputs[0]))
+        flat = len(result) == 2 and result[0] == 1
+        if source != result and not flat:
+            raise self.builder.refuse(f"it reshapes {source} to {result}; only flattening is supported")
+        if node.inputs[0] in self.pending:
+            waiting = self.pending[node.inputs[0]]
+            self.pending[node.outputs[0]] = waiting
+            return
+        self.values[node.outputs[0]] = self.value(node.inputs[0])
+
+    def softmax(self, node: OnnxNode) -> None:
+        if not self.drop_softmax:
+            raise self.builder.refuse("a softmax has no int8 kernel here", "--drop-softmax leaves it out: logits in the same order")
+        name = node.outputs[0]
+        for reader in self.graph.nodes:
+            if name in reader.inputs:
+                if reader.kind not in ("QuantizeLinear", "DequantizeLinear"):
+                    raise self.builder.refuse(f"{reader.kind} reads the softmax; it must be at the end")
+                name = reader.outputs[0]
+        if name not in self.graph.outputs:
+            raise self.builder.refuse("it must be at the end")
+        self.values[node.outputs[0]] = self.value(node.inputs[0])
+        self.after_softmax.add(node.outputs[0])
+        self.notes.append("the softmax at the end is left out: the output is logits, the largest one is the same")
