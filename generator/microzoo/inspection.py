@@ -76,7 +76,7 @@ def _figures(found: Inspection) -> list[tuple[str, int | None, str]]:
         ("other operations", found.other_operations, "of pooling, sums and the like"),
         ("peak bytes", found.peak_bytes, "live activations in file order, inputs included, nothing in place"),
         ("best peak bytes", found.best_peak_bytes, f"in the best order of operators: {best:,} less"),
-        ("planned bytes", found.planned_bytes, "end of the memory plan in the file" if found.planned_bytes else "the file has no plan"),
+        ("planned bytes", found.planned_bytes, "end of the file's memory plan" if found.planned_bytes else "there is none"),
         ("arena head bytes", found.arena_head_bytes, found.arena_note or "activations in TensorFlow Lite Micro"),
         ("arena tail bytes", found.arena_tail_bytes, "" if found.arena_note else "its own structures, on 64 bits"),
         ("arena total bytes", found.arena_total_bytes, "" if found.arena_note else "both, as the application must give them"),

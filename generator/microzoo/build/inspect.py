@@ -176,7 +176,9 @@ def imported(path: Path, data: bytes, *, drop_softmax: bool) -> tuple[IntegerMod
 def _end(model: TfliteModel, index: int) -> dict[str, Any]:
     tensor = model.tensors[index]
     single = len(tensor.scales) == len(tensor.zero_points) == 1
-    quantised = {"scale": tensor.scales[0], "zero_point": tensor.zero_points[0]} if single else {"scale": None, "zero_point": None}
+    quantised = (
+        {"scale": tensor.scales[0], "zero_point": tensor.zero_points[0]} if single else {"scale": None, "zero_point": None}
+    )
     return {"name": tensor.name, "shape": tensor.shape, "dtype": tensor.dtype, **quantised}
 
 

@@ -22,9 +22,10 @@ from microzoo.measure.activations import peak_bytes
 from microzoo.measure.arena import measure_arena
 from microzoo.measure.scratch import scratch_folder, write_scratch
 from microzoo.measure.tflite_file import TfliteModel
+from microzoo.spec.models import Core
 
 FORMATS = ("tflite", "c", "onnx")
-CORE = "cortex-m4"
+CORE: Core = "cortex-m4"
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,19 @@ class Packed:
 
 
 def pack(
-    path: Path, out: Path, *, name: str | None = None, formats: Sequence[str] = (), drop_softmax: bool = False, force: bool = False
+    path: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    formats: Sequence[str] = (),
+    drop_softmax: bool = False,
+    force: bool = False,
 ) -> Packed:
     """Write the file's model into the folder `out` as `formats`; none given: all that it allows, at least one.
 
     A .tflite in stays the same file with its operators in another order and a memory plan; every other format is exported from
     its integer arithmetic. Nothing is written before all of it has been made.
-    Raises MeasurementError on a damaged file, ImportedModelError on what cannot be taken over, StorageError where a file is there.
+    Raises MeasurementError on a damaged file, ImportedModelError on what cannot be taken over, StorageError if a file is there.
     """
     data = read_bytes(path)
     before = parse(path, data)
@@ -98,9 +105,7 @@ def _wanted(kind: str, formats: Sequence[str]) -> bool:
     return kind in formats or (not formats and kind != "onnx")
 
 
-def _integer(
-    path: Path, data: bytes, formats: Sequence[str], drop_softmax: bool, notes: list[str]
-) -> IntegerModel | None:
+def _integer(path: Path, data: bytes, formats: Sequence[str], drop_softmax: bool, notes: list[str]) -> IntegerModel | None:
     """The model's arithmetic where it is needed. Asked for by name, its refusal is an error; else a note."""
     if path.suffix == ".tflite" and formats and set(formats) <= {"tflite"}:
         return None

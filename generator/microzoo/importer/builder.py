@@ -1,14 +1,15 @@
-"""Collects operators read from a file into an IntegerModel, and refuses what this project's integer arithmetic cannot say exactly.
+"""Collects operators read from a file into an IntegerModel, and refuses what our integer arithmetic cannot say exactly.
 
 What enters is in this project's layouts (`graph.ops`): maps (H, W, C), weights "OHWI". What leaves is the model in the order of
-operators with the least peak. Every check here is one that quantising by ourselves makes beforehand: sums within int32, scales that
-requantisation can hold, a fused activation that is a plain ReLU once it is quantised.
+operators with the least peak. Every check here is one that quantising by ourselves makes beforehand: sums within int32, scales
+that requantisation can hold, a fused activation that is a plain ReLU once it is quantised.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,21 @@ from microzoo.errors import ImportedModelError
 from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
-from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Pads, Shape, output_shape, same_padding
+from microzoo.graph.ops import (
+    Add,
+    AvgPool,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    MaxPool,
+    Op,
+    Pad,
+    Pads,
+    Shape,
+    output_shape,
+    same_padding,
+)
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, INT8_MAX, INT8_MIN, add_multipliers, output_multipliers
 
 INT32_MAX = 2**31 - 1
@@ -65,7 +80,12 @@ class Builder:
         return Quantisation(scales[0], zero_points[0])
 
     def weighted(
-        self, kind: type[Conv] | type[Depthwise] | type[Dense], source: str, to: Quantisation, layer: IntegerWeights, **options: Any
+        self,
+        kind: type[Conv] | type[Depthwise] | type[Dense],
+        source: str,
+        to: Quantisation,
+        layer: IntegerWeights,
+        **options: Any,
     ) -> str:
         """A convolution, depthwise convolution or dense layer. options: of the operator. Scales (K,), or (1,) for Dense."""
         if not np.all(np.isfinite(layer.scales)) or (layer.scales < np.finfo(np.float32).tiny).any():
@@ -107,6 +127,17 @@ class Builder:
         """Pooling of whole windows."""
         return self._append(kind, source, to=self.tensors[source], kernel=kernel, stride=stride)
 
+    def mean(
+        self, source: str, kernel: tuple[int, int], stride: tuple[int, int], to: Quantisation, *, relu: bool, pool: bool
+    ) -> str:
+        """Averages of whole windows, as AvgPool where `pool`, else as a depthwise convolution of ones, its scale 1 / count."""
+        if pool:
+            return self.pool(AvgPool, source, kernel, stride)
+        channels = self.shapes[source][2]
+        scales = np.full(channels, 1.0 / prod(kernel), np.float32)
+        layer = IntegerWeights(np.ones((*kernel, channels), np.int8), np.zeros(channels, np.int32), scales)
+        return self.weighted(Depthwise, source, to, layer, kernel=kernel, stride=stride, relu=relu)
+
     def pad(self, source: str, padding: Pads) -> str:
         """Margins of real zero."""
         return self._append(Pad, source, to=self.tensors[source], padding=padding)
@@ -135,11 +166,10 @@ class Builder:
         graph = Graph("input", self.shapes["input"], tuple(self.ops), output)
         return IntegerModel(graph.reordered(best_order(graph)[0]), self.tensors, self.weights)
 
-    def _append(
-        self, kind: type[Op], *inputs: str, to: Quantisation, layer: IntegerWeights | None = None, **options: Any
-    ) -> str:
+    def _append(self, kind: type[Op], *inputs: str, to: Quantisation, layer: IntegerWeights | None = None, **options: Any) -> str:
         index = len(self.ops)
-        op = kind(f"{kind.__name__.lower()}{index}", *inputs, output=f"t{index}", **options)
+        make: Callable[..., Op] = kind
+        op = make(f"{kind.__name__.lower()}{index}", *inputs, output=f"t{index}", **options)
         try:
             shape = output_shape(op, tuple(self.shapes[name] for name in inputs))
         except AssertionError as error:
@@ -199,7 +229,7 @@ def _quantised(real: float, to: Quantisation) -> int:
 
 
 def with_pads(model: IntegerModel) -> IntegerModel:
-    """The same arithmetic with paddings that are neither nothing nor SAME in Pad operators of their own, as .tflite needs them."""
+    """The same arithmetic, with paddings that are neither none nor SAME in Pad operators, as .tflite needs them."""
     ops: list[Op] = []
     tensors = dict(model.tensors)
     for op in model.graph.ops:

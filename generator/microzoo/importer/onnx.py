@@ -1,8 +1,8 @@
 """An .onnx in QDQ format in, as onnxruntime's `quantize_static` and this project write it, an IntegerModel out.
 
-Weights int8, symmetric, per tensor or per output channel; activations int8 or uint8 per tensor (a uint8 is the same byte minus 128,
-and so is its zero point); biases int32 or float32. Maps become channels last. onnxruntime rounds otherwise than this project's
-golden arithmetic, TFLM's: by at most one step a layer, so the two are alike and not equal.
+Weights int8, symmetric, per tensor or per output channel; activations int8 or uint8 per tensor (a uint8 is the same byte minus
+128, and so is its zero point); biases int32 or float32. Maps become channels last. onnxruntime rounds otherwise than
+TFLM, this project's golden arithmetic: by at most one step a layer, so the two are alike and not equal.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerWeights, Quantisation
-from microzoo.graph.ops import AvgPool, Conv, Depthwise, MaxPool, Pads, same_padding
+from microzoo.graph.ops import Conv, Depthwise, MaxPool, Pads, same_padding
 from microzoo.importer.builder import Builder, fused_relu
 from microzoo.importer.tflite import Imported
 from microzoo.measure.onnx_file import OnnxGraph, OnnxNode, read_onnx
 
 SUPPORTED = (
-    "Add", "AveragePool", "Clip", "Conv", "DequantizeLinear", "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "MatMul",
-    "MaxPool", "Pad", "QuantizeLinear", "ReduceMean of height and width", "Relu", "Reshape", "Squeeze",
+    "Add", "AveragePool", "Clip", "Conv", "DequantizeLinear", "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity",
+    "MatMul", "MaxPool", "Pad", "QuantizeLinear", "ReduceMean of height and width", "Relu", "Reshape", "Squeeze",
     "Softmax at the end with --drop-softmax",
 )  # fmt: skip
 ROUNDING = "onnxruntime rounds otherwise: its outputs differ from these by at most one step a layer"
@@ -110,7 +110,8 @@ class _Importer:
         (source,), (output,) = self.graph.inputs, self.graph.outputs
         if output not in self.values:
             raise ImportedModelError(
-                f'{self.where}: its output "{output}" is not quantised', "quantise it with onnxruntime's quantize_static, QDQ format"
+                f'{self.where}: its output "{output}" is not quantised',
+                "quantise it with onnxruntime's quantize_static, QDQ format",
             )
         result = self.values[output]
         shape = self.builder.shapes[result.name]
@@ -130,7 +131,8 @@ class _Importer:
         if name in self.values:
             return self.values[name]
         raise self.builder.refuse(
-            f'it reads "{name}", which is not a quantised tensor', "quantise the model with onnxruntime's quantize_static, QDQ format"
+            f'it reads "{name}", which is not a quantised tensor',
+            "quantise the model with onnxruntime's quantize_static, QDQ format",
         )
 
     def put(self, node: OnnxNode, make: Callable[[Quantisation, bool], str]) -> None:
@@ -145,8 +147,9 @@ class _Importer:
         if zero is None or zero.values.dtype not in (np.int8, np.uint8):
             raise self.builder.refuse("its zero point must be a constant, int8 or uint8", "quantise activations to 8 bits")
         shift = 128 if zero.values.dtype == np.uint8 else 0
-        scales, zeros = (each.reshape(-1).astype(kind) for each, kind in ((scale.values, np.float64), (zero.values, np.int64)))
-        return self.builder.quantisation(node.outputs[0], tuple(scales.tolist()), tuple((zeros - shift).tolist()))
+        scales = tuple(float(each) for each in scale.values.reshape(-1))
+        zeros = tuple(int(each) - shift for each in zero.values.reshape(-1))
+        return self.builder.quantisation(node.outputs[0], scales, zeros)
 
     def quantise(self, node: OnnxNode) -> None:
         source, to = node.inputs[0], self.parameters(node)
@@ -163,7 +166,9 @@ class _Importer:
             if source in self.after_softmax:
                 self.after_softmax.add(node.outputs[0])
             elif self.builder.tensors[value.name] != to:
-                raise self.builder.refuse("what it reads has another scale or zero point already", "share them among such tensors")
+                raise self.builder.refuse(
+                    "what it reads has another scale or zero point already", "share them among such tensors"
+                )
             self.values[node.outputs[0]] = value
 
     def dequantise(self, node: OnnxNode) -> None:
@@ -201,8 +206,8 @@ class _Importer:
         kind = "RELU"
         if node.kind == "Clip":
             ends = [self.constants.get(name) for name in node.inputs[1:] if name]
-            bounds = tuple(float(each.values) for each in ends if each is not None and each.values.size == 1)
-            bounds = bounds or (node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf))
+            bounds: tuple[float, ...] = tuple(float(each.values) for each in ends if each is not None and each.values.size == 1)
+            bounds = bounds or (float(node.attributes.get("min", -np.inf)), float(node.attributes.get("max", np.inf)))
             if len(node.inputs) == 2:
                 bounds = (*bounds, np.inf)
             known = {(0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, np.inf): "RELU"}
@@ -248,7 +253,8 @@ class _Importer:
             raise self.builder.refuse("ceil_mode is not supported")
         auto = about.get("auto_pad", "NOTSET")
         if auto in ("SAME_UPPER", "VALID"):
-            return (stride[0], stride[1]), same_padding(*shape[:2], kernel, (stride[0], stride[1])) if auto != "VALID" else (0, 0, 0, 0)
+            same = same_padding(shape[0], shape[1], kernel, (stride[0], stride[1]))
+            return (stride[0], stride[1]), same if auto != "VALID" else (0, 0, 0, 0)
         if auto != "NOTSET":
             raise self.builder.refuse(f"its auto_pad is {auto}; SAME_UPPER and VALID are supported")
         top, left, bottom, right = about.get("pads", [0, 0, 0, 0])
@@ -260,7 +266,9 @@ class _Importer:
         source, (weight, scales) = self.value(node.inputs[0]).name, self.weights(node, 0)
         shape, groups = self.builder.shapes[source], int(node.attributes.get("group", 1))
         if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[2]:
-            raise self.builder.refuse(f"weights {weight.shape} in {groups} groups for an input {shape}; two dimensions are supported")
+            raise self.builder.refuse(
+                f"weights {weight.shape} in {groups} groups for an input {shape}; two dimensions are supported"
+            )
         if groups not in (1, shape[2]) or (groups > 1 and len(weight) != groups):
             raise self.builder.refuse(f"{groups} groups; supported are 1, and as many as channels in and out")
         kernel = (weight.shape[2], weight.shape[3])
@@ -331,12 +339,8 @@ class _Importer:
             kernel, stride = (shape[0], shape[1]), (1, 1)
 
         def make(to: Quantisation, relu: bool) -> str:
-            if to == self.builder.tensors[source] and (not relu or to.zero_point == -128):
-                return self.builder.pool(AvgPool, source, kernel, stride)
-            ones = np.ones((*kernel, shape[2]), np.int8)
-            scales = np.full(shape[2], 1.0 / prod(kernel), np.float32)
-            layer = IntegerWeights(ones, np.zeros(shape[2], np.int32), scales)
-            return self.builder.weighted(Depthwise, source, to, layer, kernel=kernel, stride=stride, relu=relu)
+            pool = to == self.builder.tensors[source] and (not relu or to.zero_point == -128)
+            return self.builder.mean(source, kernel, stride, to, relu=relu, pool=pool)
 
         self.put(node, make)
 
@@ -374,7 +378,9 @@ class _Importer:
 
     def softmax(self, node: OnnxNode) -> None:
         if not self.drop_softmax:
-            raise self.builder.refuse("a softmax has no int8 kernel here", "--drop-softmax leaves it out: logits in the same order")
+            raise self.builder.refuse(
+                "a softmax has no int8 kernel here", "--drop-softmax leaves it out: logits in the same order"
+            )
         name = node.outputs[0]
         for reader in self.graph.nodes:
             if name in reader.inputs:

@@ -27,8 +27,8 @@ def reordered(model: TfliteModel, order: tuple[int, ...]) -> TfliteModel:
 def best_order(model: TfliteModel, *, in_place: bool) -> tuple[int, ...]:
     """The order with the least peak of live bytes, the model's inputs included; the file's own where no other is better.
 
-    in_place: an int8 ADD may write over an operand that dies there and a RESHAPE is a view; else nothing shares bytes. Exact up to
-    MOST_STATES, save that several outputs of one operator are taken to live as long as the last of them.
+    in_place: an int8 ADD may write over an operand that dies there and a RESHAPE is a view; else nothing shares bytes. Exact up
+    to MOST_STATES, save that several outputs of one operator are taken to live as long as the last of them.
     """
     own = tuple(range(len(model.ops)))
     if not model.ops:
@@ -54,7 +54,8 @@ def _liveness(model: TfliteModel, in_place: bool) -> tuple[Liveness, int]:
     sizes = [model.tensors[tensor].bytes for tensor in model.inputs]
     readers = [0] * len(sizes)
     places = {tensor: (storage, 0) for storage, tensor in enumerate(model.inputs)}  # tensor -> its storage, its producer's bit
-    writes, reads = list(range(1, first + 1)), [()] * first
+    writes = list(range(1, first + 1))
+    reads: list[tuple[int, ...]] = [()] * first
     producers, adds = [(1 << index) - 1 for index in range(first)], [False] * first
     waits = (1 << first) - 1
     for index, op in enumerate(model.ops, start=first):

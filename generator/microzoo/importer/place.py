@@ -1,8 +1,8 @@
 """Where every activation of a file lies in TFLM's arena: enters the graph in the order of execution, leaves an offset a tensor.
 
 What may share bytes is what `export.plan` lets share, on any type: a RESHAPE is a view of its input, and an int8 ADD writes over
-an operand that nothing reads afterwards, unless that is a view of the model's input or output. Blocks are placed by first fit, the
-largest first; while one of them ends beyond the bound, it is moved forward in that order (seeded).
+an operand that nothing reads afterwards, unless that is a view of the model's input or output. Blocks are placed by first fit,
+the largest first; while one of them ends beyond the bound, it is moved forward in that order (seeded).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRIES = 400
 
 @dataclass(frozen=True)
 class Placement:
-    """offsets: a tensor each, -1 for constants; total_bytes: end of the last one; peak_bytes: most bytes live at once, aligned."""
+    """offsets: of each tensor, -1 for constants; total_bytes: end of the last; peak_bytes: most live at once, aligned."""
 
     offsets: tuple[int, ...]
     total_bytes: int

@@ -51,9 +51,7 @@ def repack(data: bytes, where: str) -> bytes:
     return written
 
 
-def _compare(
-    model: TfliteModel, written: bytes, data: bytes, order: tuple[int, ...], placement: Placement, where: str
-) -> None:
+def _compare(model: TfliteModel, written: bytes, data: bytes, order: tuple[int, ...], placement: Placement, where: str) -> None:
     """The new file states the same graph and constants, in the new order, with the plan, which overlaps nothing that is live."""
     found = parse_tflite(written, where)
     expected = replace(reordered(model, order), offline_offsets=placement.offsets, file_bytes=len(written))

@@ -19,10 +19,12 @@ from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import AvgPool, Conv, Depthwise, MaxPool, Pads, Shape, same_padding, windows
 from microzoo.importer.builder import Builder, fused_relu
+from microzoo.importer.mean import same_mean
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp, TfliteTensor, constants, parse_tflite
 
 SUPPORTED = (
-    "ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "EXPAND_DIMS", "FULLY_CONNECTED", "MAX_POOL_2D", "PAD", "RESHAPE",
+    "ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "EXPAND_DIMS", "FULLY_CONNECTED", "MAX_POOL_2D",
+    "MEAN of height and width where its rounding allows", "PAD", "RESHAPE",
     "SQUEEZE", "DEQUANTIZE at the end", "QUANTIZE at either end", "SOFTMAX at the end with --drop-softmax",
 )  # fmt: skip
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -38,7 +40,7 @@ class Imported:
 
 
 def import_tflite(data: bytes, where: str = ".tflite", *, drop_softmax: bool = False) -> Imported:
-    """The file as an IntegerModel. `where` names it in errors; drop_softmax: leave out a softmax at the end, logits come out then.
+    """The file as an IntegerModel. `where` names it in errors; drop_softmax: leave out a softmax at the end: logits come out.
 
     Raises MeasurementError where it is no sound .tflite, ImportedModelError where it holds what cannot be taken over exactly.
     """
@@ -63,6 +65,7 @@ class _Importer:
             "AVERAGE_POOL_2D": self.pool,
             "ADD": self.add,
             "PAD": self.pad,
+            "MEAN": self.mean,
             **dict.fromkeys(VIEWS, self.view),
         }
 
@@ -136,7 +139,9 @@ class _Importer:
         ):
             self.notes.append(f"the file's {end} is uint8; here it is int8, which is the same byte minus 128")
         else:
-            raise ImportedModelError(f"{place}: from {outer.dtype} to {inner.dtype} at the {end}", "only float32 and uint8 are known")
+            raise ImportedModelError(
+                f"{place}: from {outer.dtype} to {inner.dtype} at the {end}", "only float32 and uint8 are known"
+            )
 
     def start(self, source: int, ops: list[tuple[int, TfliteOp]]) -> None:
         """The builder's input. Reshapes that alone read the input only give it its shape."""
@@ -152,7 +157,9 @@ class _Importer:
             raise ImportedModelError(f'{self.where}: "{tensor.name}" reshapes the input to another scale')
         quantisation = self.activation(source)
         if not 2 <= len(tensor.shape) <= 4:
-            raise ImportedModelError(f'{self.where}: the input "{tensor.name}" has the shape {tensor.shape}', "2 to 4 dimensions are")
+            raise ImportedModelError(
+                f'{self.where}: the input "{tensor.name}" has the shape {tensor.shape}', "2 to 4 dimensions are"
+            )
         self.names[source] = self.builder.input((1,) * (4 - len(tensor.shape)) + tensor.shape[1:], quantisation)
 
     def activation(self, index: int) -> Quantisation:
@@ -160,7 +167,8 @@ class _Importer:
         tensor = self.file.tensors[index]
         if tensor.dtype != "INT8":
             raise self.builder.refuse(
-                f'"{tensor.name}" is {tensor.dtype.lower()}, supported is int8', "quantise the model to int8 with a current converter"
+                f'"{tensor.name}" is {tensor.dtype.lower()}, supported is int8',
+                "quantise the model to int8 with a current converter",
             )
         if not tensor.shape or tensor.shape[0] != 1:
             raise self.builder.refuse(f'"{tensor.name}" has the shape {tensor.shape}', "the first dimension must be a batch of 1")
@@ -237,7 +245,11 @@ class _Importer:
             raise self.builder.refuse(f"its dilation is {op.dilation}; only 1 is supported")
         if op.padding not in ("SAME", "VALID"):
             raise self.builder.refuse(f"its padding is {op.padding}")
-        return op.stride, same_padding(*shape[:2], kernel, op.stride) if op.padding == "SAME" else (0, 0, 0, 0)
+        if op.padding == "VALID":
+            return op.stride, (0, 0, 0, 0)
+        if len(shape) != 3:
+            raise self.builder.refuse(f"its input has the shape {shape}")
+        return op.stride, same_padding(shape[0], shape[1], kernel, op.stride)
 
     def conv(self, op: TfliteOp) -> str:
         source, (weight, bias, scales) = self.source(op), self.layer(op, 4, 0)
@@ -293,6 +305,21 @@ class _Importer:
         ]:
             raise self.builder.refuse("its SAME padding has an effect; pooling is supported over whole windows only")
         return self.checked(op, self.builder.pool(MaxPool if op.kind == "MAX_POOL_2D" else AvgPool, source, kernel, stride))
+
+    def mean(self, op: TfliteOp) -> str:
+        """A mean over height and width, if one of our operators rounds as TFLM's does for every sum that there can be."""
+        source, axes = self.source(op), self.constant(op, 1, "INT32")
+        shape, to = self.builder.shapes[source], self.activation(op.outputs[0])
+        rank = len(self.file.tensors[op.inputs[0]].shape)
+        if axes is None or rank != 4 or len(shape) != 3 or sorted(int(axis) % rank for axis in axes.reshape(-1)) != [1, 2]:
+            raise self.builder.refuse("only the mean over height and width together is supported")
+        same = same_mean(shape[0] * shape[1], self.builder.tensors[source], to)
+        if same is None:
+            raise self.builder.refuse(
+                f"its mean of {shape[0]} x {shape[1]} values rounds otherwise than any operator here",
+                "replace it by AveragePooling2D over the whole map",
+            )
+        return self.checked(op, self.builder.mean(source, (shape[0], shape[1]), (1, 1), to, relu=False, pool=same == "pool"))
 
     def add(self, op: TfliteOp) -> str:
         left, right = self.source(op, 0), self.source(op, 1)

@@ -134,7 +134,6 @@ def _check_overlaps(
     for (start, tensor), (other_start, other) in pairwise(placed):
         if other_start >= start + model.tensors[tensor].bytes:
             continue
-        pair = {tensor, other}
         same_place = start == other_start and model.tensors[tensor].bytes == model.tensors[other].bytes
         view = roots[tensor] == roots[other]
         sum_in_place = op.kind == "ADD" and any(

@@ -1,4 +1,4 @@
-"""Anybody's model: every operator with its shape, parameters, multiply-accumulates and live bytes, of any type, from the file alone.
+"""Anybody's model: every operator with its shape, parameters, multiply-accumulates and live bytes, of any type, from the file.
 
 What is counted. macs: multiply-accumulates of convolutions, transposed ones, fully connected layers and matrix products. other:
 one a value that pooling, sums, products and the like read or write. Operators that only move or convert values have 0 of both.
@@ -132,17 +132,18 @@ OTHER: dict[str, Rule] = {
          "ReduceSum", "ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), _read,
     ),
     **dict.fromkeys(
-        ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "ABS", "NEG", "SQUARE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "PRELU",
-         "EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "Add", "Sub", "Mul", "Max", "Min", "Abs", "Neg",
-         "Relu", "Clip", "LeakyRelu", "PRelu"), _written,
+        ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "ABS", "NEG", "SQUARE", "RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU",
+         "PRELU", "EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "Add", "Sub", "Mul", "Max", "Min",
+         "Abs", "Neg", "Relu", "Clip", "LeakyRelu", "PRelu"), _written,
     ),
 }  # fmt: skip
 """Additions, comparisons and single products: one a value of a window, one a value read, one a value written."""
 
 MOVES = frozenset({
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "PADV2", "MIRROR_PAD", "CONCATENATION", "SPLIT", "SPLIT_V", "SLICE", "STRIDED_SLICE",
-    "PACK", "UNPACK", "TRANSPOSE", "GATHER", "TILE", "BROADCAST_TO", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE",
-    "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "REVERSE_V2", "SHAPE", "FILL", "ZEROS_LIKE", "CAST", "QUANTIZE", "DEQUANTIZE",
+    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "PADV2", "MIRROR_PAD", "CONCATENATION", "SPLIT", "SPLIT_V", "SLICE",
+    "STRIDED_SLICE", "PACK", "UNPACK", "TRANSPOSE", "GATHER", "TILE", "BROADCAST_TO", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH",
+    "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "REVERSE_V2", "SHAPE", "FILL", "ZEROS_LIKE", "CAST",
+    "QUANTIZE", "DEQUANTIZE",
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Pad", "Concat", "Split", "Slice", "Transpose", "Gather",
     "Tile", "Expand", "DepthToSpace", "SpaceToDepth", "Shape", "Cast", "QuantizeLinear", "DequantizeLinear",
 })  # fmt: skip

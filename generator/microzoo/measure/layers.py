@@ -63,9 +63,7 @@ def mac_count(model: TfliteModel) -> int:
 
 def weighted_channels(model: TfliteModel) -> int:
     """Output channels of all convolutions, depthwise ones included: each has its own requantisation in a runtime's tables."""
-    return sum(
-        sum(model.tensors[op.outputs[0]].shape[-1:]) for op in model.ops if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D")
-    )
+    return sum(sum(model.tensors[op.outputs[0]].shape[-1:]) for op in model.ops if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"))
 
 
 def _row(model: TfliteModel, index: int, op: TfliteOp, live: int) -> LayerRow:

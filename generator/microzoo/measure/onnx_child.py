@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818 - said to the user as it is
 def read(data: bytes) -> onnx.ModelProto:
     """The model, if it is one that can be inspected: static but for the batch, without other files, functions or branches."""
     try:
-        model = onnx.ModelProto.FromString(data)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except Exception as error:
         raise Refusal("not an .onnx file: its bytes are no protobuf message of a model") from error
     graph = model.graph
@@ -70,16 +70,19 @@ def with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
             if size.WhichOneof("value") != "dim_value" or size.dim_value < 1:
                 if place:
                     named = size.dim_param or size.dim_value or "?"
-                    raise Refusal(f'the input "{value.name}" has the dynamic dimension {place} ({named}); fix it and export again')
+                    raise Refusal(
+                        f'the input "{value.name}" has the dynamic dimension {place} ({named}); fix it and export again'
+                    )
                 size.dim_value = 1
     del graph.value_info[:]
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        inferred: onnx.ModelProto = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise Refusal(f"its shapes do not hold together ({first[:200]})") from error
+    return inferred
 
 
 def described(model: onnx.ModelProto) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:

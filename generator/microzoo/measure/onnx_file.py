@@ -1,9 +1,9 @@
 """An .onnx in, its graph out, as it stands (`OnnxGraph`) and with quantisation fused (`fused`) for every figure that is counted.
 
 How quantise-dequantise (QDQ) pairs are counted: a runtime that knows them runs int8 kernels, so what an operator reads through a
-DequantizeLinear is the int8 tensor before it, and where the one reader of an operator's float output is a QuantizeLinear (a Relu or
-Clip in between), what it writes is the int8 tensor after that. Those float tensors have no bytes; every other one has four an
-element. A QuantizeLinear of the model's input and a DequantizeLinear before its output stay operators.
+DequantizeLinear is the int8 tensor before it, and where the one reader of an operator's float output is a QuantizeLinear (a
+Relu or Clip in between), what it writes is the int8 tensor after that. Those float tensors have no bytes; every other one has
+four an element. A QuantizeLinear of the model's input and a DequantizeLinear before its output stay operators.
 
 onnx itself runs in a child process with limits (`onnx_child`): this one never imports it.
 """
@@ -65,7 +65,14 @@ def read_onnx(path: Path, *, values: bool = False) -> OnnxGraph:
         raise MeasurementError(f"{path}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read", "give a smaller model")
     with scratch_folder() as scratch:
         graph, arrays = scratch / "graph.json", scratch / "constants.npz"
-        command = [sys.executable, "-m", "microzoo.measure.onnx_child", path.absolute(), graph, arrays if values else "-"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "microzoo.measure.onnx_child",
+            path.absolute(),
+            graph,
+            arrays if values else "-",
+        ]
         run_together([[*command, str(int(SECONDS))]], str(path), SECONDS)
         about = json.loads(graph.read_text())
         held: dict[str, NDArray[Any]] = {}
@@ -92,7 +99,9 @@ def _graph(about: dict[str, Any], values: dict[str, NDArray[Any]], size: int, wh
             if name and name not in written:
                 raise MeasurementError(f'{where}: {node.kind} reads "{name}" before it is written')
         if not node.outputs or written.intersection(node.outputs) or not node.outputs[0]:
-            raise MeasurementError(f'{where}: {node.kind} writes "{node.outputs[0] if node.outputs else ""}" a second time, or nothing')
+            raise MeasurementError(
+                f'{where}: {node.kind} writes "{node.outputs[0] if node.outputs else ""}" a second time, or nothing'
+            )
         written.update(name for name in node.outputs if name)
     if not about["inputs"] or not written.issuperset(about["outputs"]):
         raise MeasurementError(f"{where}: the graph lacks an input, or an output is never written")

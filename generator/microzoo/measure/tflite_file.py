@@ -36,8 +36,8 @@ DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, Attrib
 
 @dataclass(frozen=True)
 class TfliteTensor:
-    """One tensor of the file. `shape` with batch; `bytes` of its elements; `constant` where the file holds its values; `axis`: the
-    dimension along which several `scales` lie.
+    """One tensor of the file. `shape` with batch; `bytes` of its elements; `constant` where the file holds its values;
+    `axis`: the dimension along which several `scales` lie.
     """
 
     name: str
