@@ -15,6 +15,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 KINDS = {name: number for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 TYPES = {np.dtype(np.int8): 9, np.dtype(np.int32): 2, np.dtype(np.float32): 0, np.dtype(np.uint8): 3, np.dtype(np.int64): 4}
+VERSIONS = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 12, "MAX_POOL_2D": 2, "AVERAGE_POOL_2D": 2, "ADD": 2, "PAD": 2,
+    "SOFTMAX": 2, "MEAN": 2, "DEQUANTIZE": 2, "LOGISTIC": 2,
+}  # fmt: skip
+"""The first version of each with int8 tensors; 1 for all others."""
 
 
 class TfModel:
@@ -102,7 +107,7 @@ class TfModel:
         weight, scales, units = self.weights(
             shape, 3 if depthwise else 0, per_channel=more.get("per_channel", True), low=more.get("low", -127)
         )
-        inputs = [x, weight, self.bias(x, scales, units) if more.get("bias", True) else -1]
+        inputs = [x, weight, *([self.bias(x, scales, units)] if more.get("bias", True) else [])]
         reach = dilation * (kernel - 1) + 1
         size = [-(-e // stride) if padding == "SAME" else (e - reach) // stride + 1 for e in (h, w)]
         scale = more.get("scale", self._out(x, scales, kernel * kernel * (1 if depthwise else c)))
@@ -135,8 +140,8 @@ class TfModel:
         size = [-(-e // stride) if padding == "SAME" else (e - kernel) // stride + 1 for e in (h, w)]
         y = self.tensor((n, *size, c), more.get("scale", self.scale(x)), self.zero(x))
         return self.op(
-            kind, [x], y, "Pool2DOptions", padding=getattr(schema.Padding, padding), strideH=stride, strideW=stride, filterHeight=kernel,
-            filterWidth=kernel, fusedActivationFunction=getattr(schema.ActivationFunctionType, activation),
+            kind, [x], y, "Pool2DOptions", padding=getattr(schema.Padding, padding), strideH=stride, strideW=stride,
+            filterHeight=kernel, filterWidth=kernel, fusedActivationFunction=getattr(schema.ActivationFunctionType, activation),
         )  # fmt: skip
 
     def add(self, a: int, b: int, activation: str = "NONE", zero: int = -20) -> int:
@@ -161,9 +166,14 @@ class TfModel:
 
     def data(self, inputs: list[int], outputs: list[int]) -> bytes:
         graph = schema.SubGraphT(tensors=self.tensors, inputs=inputs, outputs=outputs, operators=self.operators, name=b"main")
-        codes = [schema.OperatorCodeT(deprecatedBuiltinCode=min(n, 127), builtinCode=n, version=3) for n in self.codes]
+        names = {number: name for name, number in KINDS.items()}
+        codes = [
+            schema.OperatorCodeT(deprecatedBuiltinCode=min(n, 127), builtinCode=n, version=VERSIONS.get(names[n], 1))
+            for n in self.codes
+        ]
         signature = schema.SignatureDefT(
-            inputs=[schema.TensorMapT(name=b"x", tensorIndex=inputs[0])], outputs=[schema.TensorMapT(name=b"y", tensorIndex=outputs[0])],
+            inputs=[schema.TensorMapT(name=b"x", tensorIndex=inputs[0])],
+            outputs=[schema.TensorMapT(name=b"y", tensorIndex=outputs[0])],
             signatureKey=b"serving_default",
         )  # fmt: skip
         self.buffers.append(schema.BufferT(data=np.frombuffer(b"1.14.0\0\0", np.uint8)))
