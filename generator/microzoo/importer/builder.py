@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microzoo.cost.memory import best_order
 from microzoo.errors import ImportedModelError
 from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.graph import Graph
@@ -36,10 +35,13 @@ from microzoo.graph.ops import (
     same_padding,
 )
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, INT8_MAX, INT8_MIN, add_multipliers, output_multipliers
+from microzoo.importer.order import best_graph_order
 
 INT32_MAX = 2**31 - 1
 MAX_OFFSET = 255
 """Largest |q - zero_point| of an int8 activation."""
+MAX_ONES = 1 << 20
+"""Most weights of a depthwise convolution that stands for a mean."""
 MAX_RATIO = 2.0**31
 """Largest ratio of scales that a multiplier holds."""
 
@@ -134,6 +136,8 @@ class Builder:
         if pool:
             return self.pool(AvgPool, source, kernel, stride)
         channels = self.shapes[source][2]
+        if prod(kernel) * channels > MAX_ONES:
+            raise self.refuse(f"its mean over {kernel} of {channels} channels would take {prod(kernel) * channels:,} weights")
         scales = np.full(channels, 1.0 / prod(kernel), np.float32)
         layer = IntegerWeights(np.ones((*kernel, channels), np.int8), np.zeros(channels, np.int32), scales)
         return self.weighted(Depthwise, source, to, layer, kernel=kernel, stride=stride, relu=relu)
@@ -164,7 +168,7 @@ class Builder:
         if not any(isinstance(op, Conv | Dense | Depthwise) for op in self.ops):
             raise self.refuse("it holds no convolution and no fully connected layer", "there is nothing to pack")
         graph = Graph("input", self.shapes["input"], tuple(self.ops), output)
-        return IntegerModel(graph.reordered(best_order(graph)[0]), self.tensors, self.weights)
+        return IntegerModel(best_graph_order(graph), self.tensors, self.weights)
 
     def _append(self, kind: type[Op], *inputs: str, to: Quantisation, layer: IntegerWeights | None = None, **options: Any) -> str:
         index = len(self.ops)

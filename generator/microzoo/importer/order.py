@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from microzoo.cost.liveness import Liveness
+from microzoo.cost.liveness import Liveness, liveness
 from microzoo.cost.memory import minimum
 from microzoo.cost.order import TooManyStatesError
+from microzoo.graph.graph import Graph
 from microzoo.measure.activations import may_add_in_place, peak_bytes
 from microzoo.measure.tflite_file import TfliteModel
 
-MOST_STATES = 20_000
-"""Sets of executed operators that the search may reach: seconds. Beyond them the file's own order is kept."""
+MOST_STATES, MOST_OPERATORS = 20_000, 500
+"""Sets of executed operators that the search may reach, and operators that it is begun for: seconds. Beyond, the file's own order
+is kept."""
 
 
 def reordered(model: TfliteModel, order: tuple[int, ...]) -> TfliteModel:
@@ -31,7 +33,7 @@ def best_order(model: TfliteModel, *, in_place: bool) -> tuple[int, ...]:
     to MOST_STATES, save that several outputs of one operator are taken to live as long as the last of them.
     """
     own = tuple(range(len(model.ops)))
-    if not model.ops:
+    if not 0 < len(model.ops) <= MOST_OPERATORS:
         return own
     live, first = _liveness(model, in_place)
     try:
@@ -42,6 +44,16 @@ def best_order(model: TfliteModel, *, in_place: bool) -> tuple[int, ...]:
         return own
     found = tuple(index - first for index in order if index >= first)
     return found if in_place or peak_bytes(reordered(model, found)) < peak_bytes(model) else own
+
+
+def best_graph_order(graph: Graph) -> Graph:
+    """A network of ours in the order with the least peak, with the same bounds."""
+    if len(graph.ops) > MOST_OPERATORS:
+        return graph
+    try:
+        return graph.reordered(minimum(liveness(graph, in_place=True), MOST_STATES)[0])
+    except TooManyStatesError:
+        return graph
 
 
 def _liveness(model: TfliteModel, in_place: bool) -> tuple[Liveness, int]:

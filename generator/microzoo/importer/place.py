@@ -15,7 +15,8 @@ from microzoo.measure.tflite_file import TfliteModel
 
 ALIGNMENT = 16
 """TFLM refuses offsets that are no multiple of it (MicroArenaBufferAlignment)."""
-TRIES = 400
+TRIES, MOST_STEPS = 400, 20_000_000
+"""Orders tried, fewer where blocks meet so often that it would take more than seconds."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,20 @@ class _Block:
 def place(model: TfliteModel) -> Placement:
     """Offsets for the operators in the order that `model` has. The same graph gives the same offsets everywhere."""
     blocks = _blocks(model)
-    steps = range(max(len(model.ops), 1))
-    bound = max(_stacked([block.size for block in blocks if block.first <= step <= block.last]) for step in steps)
+    bound = _bound(blocks, max(len(model.ops), 1))
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
+    meets = [
+        [other for other, each in enumerate(blocks) if block.first <= each.last and each.first <= block.last] for block in blocks
+    ]
     generator = random.Random(0)  # noqa: S311 - a search order, not a secret
-    best = starts = _first_fit(blocks, order)
-    for _ in range(TRIES):
+    best = starts = _first_fit(blocks, order, meets)
+    for _ in range(min(TRIES, MOST_STEPS // sum(map(len, meets)))):
         if _end(blocks, best) <= bound:
             break
         beyond = [index for index in order if starts[index] + blocks[index].size > bound]
         at = order.index(generator.choice(beyond))
         order.insert(generator.randrange(at) if at else 0, order.pop(at))
-        starts = _first_fit(blocks, order)
+        starts = _first_fit(blocks, order, meets)
         best = min(best, starts, key=lambda found: _end(blocks, found))
     offsets = [-1] * len(model.tensors)
     for start, block in zip(best, blocks, strict=True):
@@ -92,6 +95,15 @@ def _blocks(model: TfliteModel) -> list[_Block]:
     return blocks
 
 
+def _bound(blocks: list[_Block], steps: int) -> int:
+    """Most aligned bytes in use at one step."""
+    sizes: list[list[int]] = [[] for _ in range(steps)]
+    for block in blocks:
+        for step in range(block.first, block.last + 1):
+            sizes[step].append(block.size)
+    return max(_stacked(each) for each in sizes)
+
+
 def _stacked(sizes: list[int]) -> int:
     """Least bytes that blocks of these sizes need together: each but the topmost fills up to the next aligned offset."""
     gaps = [-size % ALIGNMENT for size in sizes]
@@ -102,16 +114,12 @@ def _end(blocks: list[_Block], starts: list[int]) -> int:
     return max(start + block.size for start, block in zip(starts, blocks, strict=True))
 
 
-def _first_fit(blocks: list[_Block], order: list[int]) -> list[int]:
-    """Each block at the lowest aligned offset where it meets nothing that is already placed."""
+def _first_fit(blocks: list[_Block], order: list[int], meets: list[list[int]]) -> list[int]:
+    """Each block at the lowest aligned offset where nothing stands that it meets. meets: by block those in use together with it."""
     starts = [-1] * len(blocks)
     for index in order:
         block = blocks[index]
-        taken = sorted(
-            (starts[other], starts[other] + blocks[other].size)
-            for other in range(len(blocks))
-            if starts[other] >= 0 and block.first <= blocks[other].last and blocks[other].first <= block.last
-        )
+        taken = sorted((starts[other], starts[other] + blocks[other].size) for other in meets[index] if starts[other] >= 0)
         start = 0
         for low, high in taken:
             if start + block.size <= low:

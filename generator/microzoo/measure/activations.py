@@ -13,6 +13,10 @@ from microzoo.errors import MeasurementError
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp
 
 
+MAX_SPANS = 5_000_000
+"""Operators times tensors live: a bound on time and memory that no sound model of a microcontroller comes near."""
+
+
 def lifetimes(model: TfliteModel) -> dict[int, tuple[int, int]]:
     """Activation tensor -> indices of the first and the last operator at which it is live."""
     end = max(len(model.ops) - 1, 0)
@@ -31,7 +35,10 @@ def lifetimes(model: TfliteModel) -> dict[int, tuple[int, int]]:
 def live_at(model: TfliteModel) -> tuple[tuple[int, ...], ...]:
     """For every operator the tensors live while it runs: its inputs, its outputs and what is kept for later."""
     live: list[list[int]] = [[] for _ in model.ops]
-    for tensor, (first, last) in lifetimes(model).items():
+    spans = lifetimes(model)
+    if sum(last - first + 1 for first, last in spans.values()) > MAX_SPANS:
+        raise MeasurementError(f"{len(spans)} tensors over {len(model.ops)} operators are live for too long to be listed")
+    for tensor, (first, last) in spans.items():
         for index in range(first, min(last, len(model.ops) - 1) + 1):
             live[index].append(tensor)
     return tuple(tuple(tensors) for tensors in live)
