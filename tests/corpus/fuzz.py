@@ -1,7 +1,7 @@
 """Damaged model files, deterministic: `python tests/corpus/fuzz.py COUNT [SEED]` tries COUNT of each format and prints a summary.
 
-Each must end in a figure or in one line, within SECONDS. .tflite is read in this process. .onnx, which native code reads, is read in a
-forked child with the limits of `measure.onnx_child`: there a signal is allowed too, since its parent turns it into one line.
+Each must end in a figure or in one line, within SECONDS. .tflite is read in this process. .onnx, which native code reads, is read in
+a forked child with the limits of `measure.onnx_child`: there a signal is allowed too, since its parent turns it into one line.
 """
 
 from __future__ import annotations
@@ -70,9 +70,14 @@ def try_tflite(data: bytes) -> str:
         planned_bytes(model)
         import_tflite(data, "mutant.tflite", drop_softmax=True)
     except MicrozooError as error:
-        assert "\n" not in str(error), error
-        return type(error).__name__
+        return _one_line(error)
     return "read"
+
+
+def _one_line(error: Exception) -> str:
+    """The class of the error, whose text must be one line."""
+    assert "\n" not in str(error), error
+    return type(error).__name__
 
 
 def try_onnx(data: bytes) -> str:
@@ -120,8 +125,7 @@ def _read_onnx(data: bytes) -> str:
         inspected_layers(onnx_file.fused(graph))
         importer._Importer(graph, "mutant.onnx", True).run()
     except MicrozooError as error:
-        assert "\n" not in str(error), error
-        return type(error).__name__
+        return _one_line(error)
     except BaseException:
         if len(sys.argv) > 3:
             traceback.print_exc(file=sys.stdout)
@@ -144,7 +148,8 @@ def main(count: int, seed: int) -> None:
             ends[attempt(mutant)] += 1
             slowest = max(slowest, time.perf_counter() - started)
             assert slowest < 2 * SECONDS, "too slow"
-        print(f"{path.suffix[1:]}: {sum(ends.values())} damaged files, slowest {slowest:.2f} s; " + ", ".join(f"{n} {k}" for k, n in ends.most_common()))
+        listed = ", ".join(f"{number} {end}" for end, number in ends.most_common())
+        print(f"{path.suffix[1:]}: {sum(ends.values())} damaged files, slowest {slowest:.2f} s; {listed}")
 
 
 if __name__ == "__main__":

@@ -75,21 +75,20 @@ def pack(
     notes: list[str] = []
     model = _integer(path, data, formats, drop_softmax, notes)
     made: dict[str, bytes] = {}
-    savings: list[Saving] = []
+    repacked: bytes | None = None
     if _wanted("tflite", formats):
-        content = repack(data, str(path)) if path.suffix == ".tflite" else _exported("tflite", model, notes)
-        if content is not None:
-            made[f"{stem}.tflite"] = content
-            savings += _tflite_savings(path, before, data, content)
+        repacked = repack(data, str(path)) if path.suffix == ".tflite" else _exported("tflite", model, notes)
+        made |= {} if repacked is None else {f"{stem}.tflite": repacked}
     if model is not None and _wanted("c", formats):
         made |= {f"c/{file}": text.encode() for file, text in c_sources(model, name=c_identifier(stem)).items()}
-        savings += _c_savings(model, before)
     if model is not None and _wanted("onnx", formats) and (content := _exported("onnx", model, notes)) is not None:
         made[f"{stem}.onnx"] = content
     if not made:
         raise ImportedModelError(f"{path}: nothing can be written: {notes[-1] if notes else 'no format was asked for'}")
     files = tuple(out / relative for relative in made)
     _refuse_overwriting(path, files, force=force)
+    savings = _tflite_savings(path, before, data, repacked) if repacked is not None else []
+    savings += _c_savings(model, before) if model is not None and _wanted("c", formats) else []
     for file, content in zip(files, made.values(), strict=True):
         write_atomically(file, content)
     return Packed(files, tuple(savings), tuple(notes))

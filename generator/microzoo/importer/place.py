@@ -115,7 +115,7 @@ def _end(blocks: list[_Block], starts: list[int]) -> int:
 
 
 def _first_fit(blocks: list[_Block], order: list[int], meets: list[list[int]]) -> list[int]:
-    """Each block at the lowest aligned offset where nothing stands that it meets. meets: by block those in use together with it."""
+    """Each block at the lowest aligned offset where nothing stands that it meets. meets: by block those in use with it."""
     starts = [-1] * len(blocks)
     for index in order:
         block = blocks[index]

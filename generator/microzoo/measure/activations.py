@@ -12,7 +12,6 @@ from itertools import pairwise
 from microzoo.errors import MeasurementError
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp
 
-
 MAX_SPANS = 5_000_000
 """Operators times tensors live: a bound on time and memory that no sound model of a microcontroller comes near."""
 

@@ -1,0 +1,140 @@
+"""`zoo inspect` and `zoo pack` as a person runs them."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from microzoo.cli import app
+from microzoo.errors import ImportedModelError, SpecError, StorageError, ToolMissingError
+from microzoo.importer.tflite import import_tflite
+from microzoo.measure.c_runtime import CRuntime
+from microzoo.quantise.reference import run
+
+from ..importer.tf_like import TfModel, branches, mobile  # noqa: TID252  # tests are no package with a name
+
+ROOT = Path(__file__).parents[2]
+SPECS = ("--specs", str(ROOT / "specs"))
+TABLE = ("operators", "live activations", "figures", "targets")
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / "their net.tflite"
+    path.write_bytes(branches())
+    return path
+
+
+def test_json_of_inspect(file):
+    done = invoke("inspect", str(file), "--json", "--no-arena", *SPECS)
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout)
+    assert found["file_bytes"] == file.stat().st_size
+    assert found["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert found["ops"] == {"CONV_2D": 4, "ADD": 1, "AVERAGE_POOL_2D": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
+    # 64 places: 32 x 4, 32 x 36, and twice 8 x 32 products; dense 8 x 6.
+    assert found["macs"] == 64 * (128 + 1152 + 256 + 256) + 48 == sum(layer["macs"] or 0 for layer in found["layers"])
+    # Both wide maps and a narrow one; in the best order one wide map and both narrow ones.
+    assert (found["peak_bytes"], found["best_peak_bytes"]) == (2048 + 2048 + 512, 2048 + 512 + 512)
+    assert found["uncounted"] == {"SOFTMAX": 1}
+    assert found["arena_head_bytes"] is None and found["arena_note"] == "not measured"
+    assert set(found["verdicts"]) == {path.stem for path in (ROOT / "specs/targets").glob("*.toml")}
+    assert found["verdicts"]["tiny-2k"]["fits"] is False  # 3 KB in 2 KB
+    assert found["verdicts"]["cortex-m7-320k"]["fits"] is None  # a softmax is not counted
+
+
+@pytest.mark.tflm
+def test_the_arena_is_tflms(file):
+    found = json.loads(invoke("inspect", str(file), "--json", "--target", "cortex-m4-64k", *SPECS).stdout)
+    assert found["arena_head_bytes"] >= found["peak_bytes"]
+    assert found["arena_total_bytes"] == found["arena_head_bytes"] + found["arena_tail_bytes"]
+    assert list(found["verdicts"]) == ["cortex-m4-64k"]
+
+
+@pytest.mark.tflm
+def test_a_model_that_tflm_refuses_has_no_arena_and_a_reason(tmp_path):
+    m = TfModel()
+    x = m.tensor((1, 4), dtype=np.float32)
+    path = tmp_path / "cos.tflite"
+    path.write_bytes(m.data([x], [m.op("ATAN2", [x, x], m.tensor((1, 4), dtype=np.float32))]))
+    found = json.loads(invoke("inspect", str(path), "--json", *SPECS).stdout)
+    assert found["arena_head_bytes"] is None and "cos.tflite in TensorFlow Lite Micro" in found["arena_note"]
+    assert found["uncounted"] == {"ATAN2": 1} and found["peak_bytes"] == 32
+
+
+def test_tables_and_picture(file, tmp_path):
+    done = invoke("inspect", str(file), "--no-arena", "--svg", str(tmp_path / "m.svg"), *SPECS)
+    assert done.exit_code == 0, done.exception
+    assert all(word in done.stdout for word in TABLE) and "not counted" in done.stdout
+    picture = ElementTree.fromstring((tmp_path / "m.svg").read_text())
+    bars = [each for each in picture.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") in ("mz-bar", "mz-peak")]
+    assert len(bars) == 8
+    assert [bar.get("class") for bar in bars].index("mz-peak") == 2  # the first narrow map, beside both wide ones
+
+
+def test_a_target_that_is_not_there(file):
+    done = invoke("inspect", str(file), "--no-arena", "--target", "cray-1", *SPECS)
+    assert isinstance(done.exception, SpecError) and '"cray-1": no such target' in str(done.exception)
+
+
+def test_pack_writes_a_planned_file_and_c(file, tmp_path):
+    done = invoke("pack", str(file), "--out", str(tmp_path / "out"), "--drop-softmax", "--json")
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout)
+    assert {Path(each).name for each in found["files"]} == {
+        "their-net.tflite", "their_net.c", "their_net.h", "microzoo_nn.c", "microzoo_nn.h",
+    }  # fmt: skip
+    assert found["savings"]["live_peak_bytes"] | {"note": ""} == {"before": 4608, "after": 3072, "note": ""}
+    assert found["savings"]["c_arena_bytes"]["after"] == 3072
+    x = np.random.default_rng(0).integers(-128, 128, (8, 8, 8, 4), dtype=np.int8)
+    expected = run(import_tflite(file.read_bytes(), drop_softmax=True).model, x)
+    assert np.array_equal(CRuntime().run(tmp_path / "out" / "c", x), expected)
+
+
+def test_pack_overwrites_nothing_unasked(file, tmp_path):
+    arguments = ("pack", str(file), "--out", str(tmp_path / "out"), "--format", "c", "--drop-softmax")
+    assert invoke(*arguments).exit_code == 0
+    source = tmp_path / "out" / "c" / "their_net.c"
+    source.write_text("mine")
+    refused = invoke(*arguments)
+    assert isinstance(refused.exception, StorageError) and "exists already; give --force" in str(refused.exception)
+    assert source.read_text() == "mine"
+    assert invoke(*arguments, "--force").exit_code == 0 and source.read_text() != "mine"
+    (tmp_path / "m.tflite").write_bytes(mobile())
+    itself = invoke("pack", str(tmp_path / "m.tflite"), "--out", str(tmp_path), "--force", "--format", "tflite")
+    assert isinstance(itself.exception, StorageError) and "that is the model itself" in str(itself.exception)
+
+
+def test_c_that_cannot_be_made_is_an_error_when_asked_for_and_a_note_otherwise(file, tmp_path, monkeypatch):
+    def no_wheel(path):
+        raise ToolMissingError("no wheel here")
+
+    monkeypatch.setattr("microzoo.build.pack.measure_arena", no_wheel)
+    asked = invoke("pack", str(file), "--out", str(tmp_path / "a"), "--format", "c")
+    assert isinstance(asked.exception, ImportedModelError) and "--drop-softmax" in str(asked.exception)
+    assert not (tmp_path / "a").exists()
+    default = invoke("pack", str(file), "--out", str(tmp_path / "b"))
+    assert default.exit_code == 0 and "no C: " in default.stdout and "no wheel here" in default.stdout
+    assert [each.name for each in (tmp_path / "b").iterdir()] == ["their-net.tflite"]
+
+
+def test_neither_imports_torch_nor_a_runtime(file, tmp_path):
+    program = (
+        "import sys; from typer.testing import CliRunner; from microzoo.cli import app;"
+        f"assert CliRunner().invoke(app, ['inspect', {str(file)!r}, '--no-arena']).exit_code == 0;"
+        f"pack = ['pack', {str(file)!r}, '--format', 'c', '--drop-softmax', '--out', {str(tmp_path / 'o')!r}];"
+        "assert CliRunner().invoke(app, pack).exit_code == 0;"
+        "print([name for name in ('torch', 'onnxruntime', 'tflite_micro', 'sklearn', 'mkdocs') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,126 @@
+"""Bad input of `zoo inspect` and `zoo pack`: one line and exit 1, no traceback, no hang; damaged bytes by the hundred."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from microzoo.cli import app
+from microzoo.errors import MicrozooError
+
+HERE = Path(__file__).parent
+ZOO = HERE.parents[1] / "zoo"
+spec = importlib.util.spec_from_file_location("fuzz", HERE / "fuzz.py")
+fuzz = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fuzz)
+
+
+def refusal(*arguments: str) -> str:
+    """The one line of the error."""
+    done = CliRunner().invoke(app, list(arguments))
+    assert isinstance(done.exception, MicrozooError), (done.exception, done.output)
+    line = str(done.exception)
+    assert "\n" not in line and done.exception.exit_code == 1
+    return line
+
+
+def test_damaged_tflite_files():
+    data = min(ZOO.glob("*/*/*/model.tflite"), key=lambda path: path.stat().st_size).read_bytes()
+    ends = [fuzz.try_tflite(mutant) for mutant in fuzz.mutants(data, 120, 11)]
+    assert len(set(ends)) == 3, "the damage hits nothing, or everything alike"
+
+
+def test_damaged_onnx_files():
+    done = subprocess.run([sys.executable, HERE / "fuzz.py", "40", "5"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "onnx: 40 damaged files" in done.stdout and "refused" in done.stdout
+
+
+def test_the_mutants_are_the_same_every_time():
+    data = bytes(range(256)) * 8 + bytes(512)
+    assert list(fuzz.mutants(data, 20, 3)) == list(fuzz.mutants(data, 20, 3)) != list(fuzz.mutants(data, 20, 4))
+
+
+@pytest.mark.parametrize("command", ["inspect", "pack"])
+def test_what_is_no_model(tmp_path, command):
+    assert "no such file; check the path" in refusal(command, str(tmp_path / "none.tflite"))
+    assert "not a model file by its name; give one that ends in .tflite or .onnx" in refusal(command, str(tmp_path))
+    (tmp_path / "picture.tflite").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert "not a .tflite file" in refusal(command, str(tmp_path / "picture.tflite"))
+    (tmp_path / "folder.onnx").mkdir()
+    assert "no such file" in refusal(command, str(tmp_path / "folder.onnx"))
+
+
+def test_two_gigabytes_are_refused_unread(tmp_path):
+    for name in ("huge.tflite", "huge.onnx"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(2 << 30)
+        assert "2,147,483,648 bytes; at most 268,435,456 are read" in refusal("inspect", str(tmp_path / name))
+
+
+def model(nodes, shape=(1, 4), constants=(), output="y") -> onnx.ModelProto:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, each) for name, each in (("x", shape), (output, None))]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], list(constants))
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("their.ops", 1)], ir_version=8
+    )
+
+
+def _external():
+    tensor = numpy_helper.from_array(np.ones((4, 3), np.float32), "w")
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.ClearField("raw_data")
+    return model([helper.make_node("MatMul", ["x", "w"], ["y"])], constants=[tensor])
+
+
+def _custom():
+    return model([helper.make_node("Swirl", ["x"], ["y"], domain="their.ops")])
+
+
+def _dynamic():
+    return model([helper.make_node("Relu", ["x"], ["y"])], shape=("N", "width"))
+
+
+def _branch():
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["z"])], "then", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 4])]
+    )
+    condition = numpy_helper.from_array(np.array(True), "c")
+    return model([helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)], constants=[condition])
+
+
+def _reads_ahead():
+    return model([helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Relu", ["x"], ["a"])])
+
+
+def _misfit():
+    return model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], constants=[numpy_helper.from_array(np.ones((5, 3), np.float32), "w")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (_external, 'the values of "w" are in another file; save the model as one file'),
+        (_custom, 'the custom operator their.ops.Swirl, written to "y"'),
+        (_dynamic, 'the input "x" has the dynamic dimension 1 (width)'),
+        (_branch, "If holds graphs of its own"),
+        (_reads_ahead, "shapes do not hold together"),
+        (_misfit, "shapes do not hold together"),
+    ],
+)
+def test_onnx_files_that_are_refused(tmp_path, make, text):
+    (tmp_path / "m.onnx").write_bytes(make().SerializeToString())
+    assert text in refusal("inspect", str(tmp_path / "m.onnx"))
+
+
+def test_what_is_no_onnx(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"GIF89a" + bytes(50))
+    assert "not an .onnx file" in refusal("inspect", str(tmp_path / "m.onnx"))
