@@ -116,7 +116,7 @@ def test_pack_overwrites_nothing_unasked(file, tmp_path):
 
 
 def test_c_that_cannot_be_made_is_an_error_when_asked_for_and_a_note_otherwise(file, tmp_path, monkeypatch):
-    def no_wheel(path):
+    def no_wheel(_):
         raise ToolMissingError("no wheel here")
 
     monkeypatch.setattr("microzoo.build.pack.measure_arena", no_wheel)

@@ -1,7 +1,7 @@
 """Damaged model files, deterministic: `python tests/corpus/fuzz.py COUNT [SEED]` tries COUNT of each format and prints a summary.
 
-Each must end in a figure or in one line, within SECONDS. .tflite is read in this process. .onnx, which native code reads, is read in
-a forked child with the limits of `measure.onnx_child`: there a signal is allowed too, since its parent turns it into one line.
+Each must end in a figure or in one line, within SECONDS. .tflite is read in this process. .onnx, which native code reads, is read
+in a forked child with the limits of `measure.onnx_child`: there a signal is allowed too, since its parent turns it into one line.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def _arithmetic(path: Path, data: bytes) -> IntegerModel | str:
     try:
         return imported(path, data, drop_softmax=True)[0]
     except MicrozooError as error:
-        return error.problem
+        return error.problem.removeprefix(f"{path}: ")
 
 
 def _verdict(
