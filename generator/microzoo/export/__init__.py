@@ -1,1 +1,1 @@
-"""IntegerModel to TFLite, ONNX and C, and the memory plan."""
+"""IntegerModel to TFLite, ONNX, C and wasm, the memory plan, and the C that ships around a model."""
