@@ -131,7 +131,7 @@ def peer(content: bytes, repetitions: int, ours: float) -> None:
         source = Path(folder) / "model.tflite"
         source.write_bytes(with_bias_scales(content))
         compile_it = functools.partial(bakenn.compile_tflite, source, Path(folder) / "c")
-        theirs = timed(f"bakenn {bakenn.__version__}: C from the .tflite", compile_it, repetitions)
+        theirs = timed(f"bakenn {version('bakenn')}: C from the .tflite", compile_it, repetitions)
     print(f"\nratio, all our formats to its one: {ours / theirs:.2f}")
 
 

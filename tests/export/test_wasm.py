@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from microzoo.build.exports import export_files
 from microzoo.build.golden import golden_vectors, quantise_raw, quantised_bytes
-from microzoo.build.publish import export_files
 from microzoo.errors import ExportError
 from microzoo.export import wasm as stage
 from microzoo.export.c import c_sources

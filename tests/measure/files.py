@@ -9,8 +9,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from microzoo.build.exports import export_files
 from microzoo.build.golden import golden_vectors
-from microzoo.build.publish import export_files
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.tflite import tflite

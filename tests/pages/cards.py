@@ -51,8 +51,8 @@ class Synthetic:
 
 def published() -> Synthetic:
     """An entry with everything that is published today, with real files of a small model; its figures are synthetic."""
+    from microzoo.build.exports import export_files, published_files
     from microzoo.build.golden import golden_vectors
-    from microzoo.build.publish import export_files, published_files
     from microzoo.catalog.card import GoldenRecord
     from microzoo.data.load import checksum
 
