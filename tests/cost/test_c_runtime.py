@@ -19,11 +19,11 @@ from microzoo.space.sampling import MICROZOO_SPACE, sample
 
 
 @pytest.mark.arm
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m7"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55"])
 def test_predicted_flash_and_ram_are_within_two_percent_of_the_linked_image(core, tmp_path: Path) -> None:
     rng = np.random.default_rng(77)
     checked = 0
-    while checked < 6:
+    while checked < 4:
         try:
             graph, predicted = predict(lower(sample(rng, MICROZOO_SPACE), (16, 16, 1), 10), "c", core)
         except ArchitectureError:

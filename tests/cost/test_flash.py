@@ -54,14 +54,14 @@ def array_bytes(source: str) -> int:
 
 def test_hand_worked() -> None:
     # Conv 5 filters 3x3x2: 90 weights -> 92, biases 20, multipliers 20, shifts 5 -> 8: 140.
-    # Depthwise 3x3x5: 45 -> 48, 20, 20, 8: 96. Dense 20 -> 7: 140 + 28 = 168.
+    # Depthwise 3x3x5: 45 -> 48, 20, 20, 8: 96. Dense 20 -> 7: 140, 28, 28, 8: 204.
     ops = (
         Conv("a", "x", "a", 5, (3, 3)),
         Depthwise("b", "a", "b", (3, 3), (2, 2)),
         Flatten("f", "b", "f"),
         Dense("d", "f", "d", 7),
     )
-    assert weight_bytes(Graph("x", (8, 8, 2), ops, "d")) == 140 + 96 + 168
+    assert weight_bytes(Graph("x", (8, 8, 2), ops, "d")) == 140 + 96 + 204
 
 
 def test_equal_to_the_arrays_of_the_c_export() -> None:
