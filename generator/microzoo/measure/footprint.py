@@ -50,7 +50,8 @@ def measure_footprint(folder: Path, core: Core) -> Footprint:
         library = with_aliases(frames_of_disassembly(arm.companion("objdump", "-d", full)), arm.companion("nm", full))
         own = frames_of_call_graph(path.read_text(errors="replace") for path in sorted(scratch.glob("*.ci")))
         stack, chain = deepest(f"{sources.prefix}_invoke", library | own)
-    return Footprint(flash, ram, stack, chain)
+    # gcc writes the path of the source before the name of a static function.
+    return Footprint(flash, ram, stack, tuple(name.rpartition(":")[2] for name in chain))
 
 
 def footprint_figures(folder: Path, core: Core) -> dict[str, Figure]:
