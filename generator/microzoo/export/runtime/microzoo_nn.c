@@ -81,7 +81,7 @@ static inline int32_t requantise(int32_t value, int32_t mantissa, int shift, int
     return value < lowest ? lowest : value;
 }
 
-#ifdef MICROZOO_DSP
+#if defined(MICROZOO_DSP) && !defined(MICROZOO_MVE)
 /* Assembly, because gcc loads more words ahead than there are registers, and makes two instructions of a rotation with an
  * extension. Unaligned words are fine on every core with DSP instructions. */
 
