@@ -13,6 +13,7 @@ from microzoo.quantise.calibrate import channel_reach
 from microzoo.quantise.equalise import LARGEST, equalise, incoming_range, outgoing_range, pairs
 from microzoo.quantise.forward import logits
 from microzoo.quantise.integer import quantise
+from microzoo.quantise.reference import quantise_input, run
 
 CHAIN = Graph(
     "x",
@@ -112,3 +113,24 @@ def test_channels_that_are_zero_stay_and_a_tiny_one_is_scaled_within_bounds(with
     expected = logits(CHAIN, weights, IMAGES)
     np.testing.assert_allclose(logits(CHAIN, equal, IMAGES), expected, atol=2e-5 * max(1.0, np.abs(expected).max()))
     quantise(CHAIN, equal, IMAGES)  # and int8 can hold it
+
+
+def _int8_error(weights: Weights) -> float:
+    """Root mean squared error of the int8 logits, as a share of the deviation of the float ones."""
+    model = quantise(CHAIN, weights, IMAGES)
+    integers = run(model, quantise_input(IMAGES, model.tensors["x"])).astype(int)
+    real = (integers - model.tensors["y"].zero_point) * model.tensors["y"].scale
+    expected = logits(CHAIN, weights, IMAGES)
+    return float(np.sqrt(np.mean((real - expected) ** 2)) / expected.std())
+
+
+def test_uneven_channels_lose_less_once_they_are_equal() -> None:
+    """Sixteenfold differences between the channels of one tensor, whose int8 has one scale; means over ten networks."""
+    errors = []
+    for seed in range(10):
+        weights = _uneven(CHAIN, seed)
+        reach = channel_reach(CHAIN, weights, IMAGES)
+        errors.append([_int8_error(w) for w in (weights, equalise(CHAIN, weights), equalise(CHAIN, weights, reach))])
+    plain, published, by_reach = np.mean(errors, axis=0)
+    # Measured: 3.4 %, 2.1 % and 2.4 % of the deviation of the logits.
+    assert max(published, by_reach) < 0.85 * plain
