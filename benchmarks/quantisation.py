@@ -6,7 +6,7 @@ The architectures of the published entries, and two narrow networks of depthwise
 without BatchNorm, where one scale for a whole tensor costs most. Each is trained in full on a part of the training split.
 Differences to float in points, on the validation split that the build selects on, and on images of the training split that
 neither training nor selection saw (held out). The peer of every row is the first, min-max calibration alone. "Kept" is what a
-build does: the ladder of `quantise.variants`, with its selection. Under ten minutes on one core; results are kept in
+build does: the ladder of `quantise.variants`, with its selection. About ten minutes on a free core; results are kept in
 benchmarks/results/quantisation.json and drawn from there into site/pages/develop/decisions/quantisation.md.
 """
 
