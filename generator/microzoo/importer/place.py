@@ -15,7 +15,7 @@ from microzoo.measure.tflite_file import TfliteModel
 
 ALIGNMENT = 16
 """TFLM refuses offsets that are no multiple of it (MicroArenaBufferAlignment)."""
-TRIES, MOST_STEPS = 400, 20_000_000
+TRIES, MOST_STEPS = 400, 5_000_000
 """Orders tried, fewer where blocks meet so often that it would take more than seconds."""
 
 
@@ -43,9 +43,7 @@ def place(model: TfliteModel) -> Placement:
     blocks = _blocks(model)
     bound = _bound(blocks, max(len(model.ops), 1))
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
-    meets = [
-        [other for other, each in enumerate(blocks) if block.first <= each.last and each.first <= block.last] for block in blocks
-    ]
+    meets = _meetings(blocks, max(len(model.ops), 1))
     generator = random.Random(0)  # noqa: S311 - a search order, not a secret
     best = starts = _first_fit(blocks, order, meets)
     for _ in range(min(TRIES, MOST_STEPS // sum(map(len, meets)))):
@@ -102,6 +100,21 @@ def _bound(blocks: list[_Block], steps: int) -> int:
         for step in range(block.first, block.last + 1):
             sizes[step].append(block.size)
     return max(_stacked(each) for each in sizes)
+
+
+def _meetings(blocks: list[_Block], steps: int) -> list[list[int]]:
+    """By block those that are in use at some step together with it, itself included."""
+    begins: list[list[int]] = [[] for _ in range(steps)]
+    for index, block in enumerate(blocks):
+        begins[block.first].append(index)
+    meets: list[list[int]] = [[] for _ in blocks]
+    for index, block in enumerate(blocks):
+        for step in range(block.first, block.last + 1):
+            for other in begins[step]:
+                meets[index].append(other)
+                if step > block.first:
+                    meets[other].append(index)
+    return meets
 
 
 def _stacked(sizes: list[int]) -> int:
