@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from microzoo.measure.footprint import COMPILER, CORE_FLAGS
+from microzoo.measure.arm import COMPILER, CORE_FLAGS
 from microzoo.spec.models import Core
 
 MACHINES: dict[Core, str] = {"cortex-m0plus": "mps2-an385", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from microzoo.graph.graph import Graph
@@ -21,7 +23,7 @@ def awkward_models() -> dict[str, IntegerModel]:
     graphs = {f"{channels} channels": _channels(channels) for channels in (1, 2, 3, 4, 5, 6, 7, 18)}
     graphs |= {"one pixel": _one_pixel(), "added in place": _in_place(), "large windows": _large_windows()}
     models = {name: random_model(graph, seed) for seed, (name, graph) in enumerate(graphs.items())}
-    return models | {"all multipliers": _all_multipliers()}
+    return models | {"all multipliers": _all_multipliers(), "weights of -128": _least_weights()}
 
 
 def _channels(channels: int) -> Graph:
@@ -81,3 +83,14 @@ def _all_multipliers() -> IntegerModel:
             )
     tensors = {name: Quantisation(1.0, zero_point) for name, zero_point in zip(graph.shapes, (-5, 3, -128, -128, 7), strict=True)}
     return IntegerModel(graph, tensors, weights)
+
+
+def _least_weights() -> IntegerModel:
+    """Weights of -128, which other tools write, in every kernel that has weights."""
+    model = random_model(_channels(18), 3)
+    rng = np.random.default_rng(8)
+    least = {
+        name: replace(layer, weight=np.where(rng.random(layer.weight.shape) < 0.5, np.int8(-128), layer.weight))
+        for name, layer in model.weights.items()
+    }
+    return replace(model, weights=least)

@@ -11,7 +11,7 @@ from microzoo.errors import ExportError
 from microzoo.export.c import KERNEL_FILES, c_identifier, c_sources, stored_shift
 from microzoo.export.plan import plan
 from microzoo.graph.fixed_point import Multiplier
-from microzoo.measure.footprint import CORE_FLAGS
+from microzoo.measure.arm import CORE_FLAGS
 from microzoo.quantise.reference import run
 from microzoo.spec.models import Core
 

@@ -10,10 +10,11 @@ from microzoo.errors import QuantisationError
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import Quantisation
 from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool
+from microzoo.graph.requantisation import output_multipliers
 from microzoo.graph.weights import LayerWeights
 from microzoo.quantise.calibrate import calibrate
 from microzoo.quantise.forward import activations, logits
-from microzoo.quantise.integer import quantise
+from microzoo.quantise.integer import check_headroom, quantise
 from microzoo.quantise.reference import quantise_input, run, trace
 
 HEAD = (Flatten("flat", "c", "f"), Dense("head", "f", "logits", 2))
@@ -205,17 +206,21 @@ def test_an_accumulator_beyond_int32_is_named():
     _expect("layer head, channel 0: its sum can reach 2.27e", graph, weights, np.ones((1, 1, 70000, 1), np.float32))
 
 
-def test_an_output_far_smaller_than_its_inputs_is_named():
-    # The two products cancel to the last bits: the output is 2**-23 of them.
+def test_an_output_far_smaller_than_its_inputs_gets_no_finer_step_than_they_can_tell():
+    # The two products cancel to the last bits: the output is 2**-23 of them, and a step of its own would multiply sums by 2**15.
     ops = (Flatten("flat", "input", "f"), Dense("head", "f", "logits", 1))
     graph = Graph("input", (1, 2, 1), ops, "logits")
     images = np.array([[[1.0], [1.0]]], np.float32)[None] * np.linspace(0.5, 1, 8, dtype=np.float32)[:, None, None, None]
-    _expect(
-        "layer head: its output is so small beside its inputs", graph, {"head": _layer([[1.0, -1.0 + 1.2e-7]], [0.0])}, images
-    )
+    model = quantise(graph, {"head": _layer([[1.0, -1.0 + 1.2e-7]], [0.0])}, images)
+    (multiplier,) = output_multipliers(model, graph.ops[1])
+    assert abs(multiplier.mantissa / 2**31 * 2.0**multiplier.shift - 1.0) < 1e-5
+    # Within a step of zero on these images, and right where the inputs differ: 1 - 0.5 is 255 * 127 / 2 steps, so it saturates.
+    values = trace(model, quantise_input(np.concatenate([images, [[[[1.0], [0.5]]]]]), model.tensors["input"]))["logits"]
+    assert np.abs(values[:-1].astype(int) - model.tensors["logits"].zero_point).max() <= 1
+    assert values[-1] == 127
 
 
-def test_an_addition_that_cancels_is_named():
+def test_an_addition_that_cancels_keeps_a_sixteenth_of_its_operands_step():
     ops = (
         Conv("one", "input", "a", 1, (1, 1)),
         Conv("two", "input", "b", 1, (1, 1)),
@@ -228,7 +233,21 @@ def test_an_addition_that_cancels_is_named():
         "two": _layer([[[[-1.0]]]], [1e-7]),
         "head": _layer(np.ones((2, 4)), [0.0, 1.0]),
     }
-    _expect("layer sum: its output is so small", Graph("input", (2, 2, 1), ops, "logits"), weights)
+    model = quantise(Graph("input", (2, 2, 1), ops, "logits"), weights, IMAGES)
+    tensors = model.tensors
+    assert tensors["c"].scale == pytest.approx(max(tensors["a"].scale, tensors["b"].scale) / 16, rel=1e-5)
+    logits = trace(model, quantise_input(IMAGES, tensors["input"]))["logits"]
+    real = (logits.astype(int) - tensors["logits"].zero_point) * tensors["logits"].scale
+    # Each of the four sums is off by at most half a step of either operand.
+    np.testing.assert_allclose(real, np.tile([0.0, 1.0], (len(real), 1)), atol=4 * max(tensors["a"].scale, tensors["b"].scale))
+
+
+def test_a_requantisation_beyond_int32_is_named():
+    model = quantise(GRAPH, _weights(), IMAGES)
+    for name, tensor in (("conv", "c"), ("head", "logits")):
+        tensors = model.tensors | {tensor: Quantisation(1e-9, 0)}
+        with pytest.raises(QuantisationError, match=f"layer {name}: its output is so small beside its inputs"):
+            check_headroom(replace(model, tensors=tensors))
 
 
 def test_bad_calibration_is_named():

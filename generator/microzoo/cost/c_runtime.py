@@ -19,9 +19,9 @@ ARENA_ALIGNMENT = 4
 @dataclass(frozen=True)
 class CodeSize:
     """Bytes of code, and of stack. base: in every image, the kernel of dense layers and convolutions included. kernels: once for
-            each other kind that occurs, with what it pulls in from libgcc and libc. calls: for each operator, its parameters and call.
-        Flatten costs nothing. stack: the deepest chain of calls from `model_invoke`, by gcc's static stack usage.
-        """
+    each other kind that occurs, with what it pulls in from libgcc and libc. calls: for each operator, its parameters and call.
+    Flatten costs nothing. stack: the deepest chain of calls from `model_invoke`, by gcc's static stack usage.
+    """
 
     base: int
     kernels: dict[type[Op], int]

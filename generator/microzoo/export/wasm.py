@@ -81,7 +81,7 @@ def _compiled(work: Path, units: list[str], cache: Path) -> bytes:
     return (work / "model.wasm").read_bytes()
 
 
-# The kernels include string.h; the compiler brings memcpy and memset itself.
+# The kernels include string.h, and -nostdlib brings nothing of it.
 _STRING = """#include <stddef.h>
 void *memcpy(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
@@ -89,7 +89,16 @@ void *memset(void *to, int value, size_t count);
 
 _EXPORTS = """#include "NAME.h"
 #include "NAME_prepare.h"
+#include <stddef.h>
 #define EXPORTED(name) __attribute__((export_name(name)))
+__attribute__((no_builtin("memcpy"))) void *memcpy(void *to, const void *from, size_t count) {
+    for (size_t i = 0; i < count; i++) ((char *)to)[i] = ((const char *)from)[i];
+    return to;
+}
+__attribute__((no_builtin("memset"))) void *memset(void *to, int value, size_t count) {
+    for (size_t i = 0; i < count; i++) ((char *)to)[i] = (char)value;
+    return to;
+}
 typedef NAME_raw raw_value;
 static raw_value raw_values[UPPER_INPUT_BYTES];
 EXPORTED("raw") raw_value *exported_raw(void) { return raw_values; }

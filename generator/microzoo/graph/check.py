@@ -24,7 +24,7 @@ def check(model: IntegerModel, labels: tuple[str, ...] = ()) -> None:
     """Raises ExportError unless every format can hold `model` and all runtimes agree on it.
 
     labels: class names or nothing. Checked: operators read what is there and fit together; every tensor has a float32 scale and
-    an int8 zero point; pooling, padding and Flatten keep them; weights are int8 in [-127, 127] of the right shape, biases int32,
+    an int8 zero point; pooling, padding and Flatten keep them; weights are int8 of the right shape, biases int32,
     with positive float32 scales; no sum and no requantisation can leave int32.
     """
     check_graph(model.graph)
@@ -135,9 +135,6 @@ def _check_weights(model: IntegerModel, op: WeightedOp) -> None:
     _check_array(op, "weight", layer.weight, np.int8, shape)
     _check_array(op, "bias", layer.bias, np.int32, (channels,))
     _check_array(op, "scales", layer.scales, np.float32, (1,) if isinstance(op, Dense) else (channels,))
-    if (low := int(layer.weight.min())) < -127:
-        count = int(np.count_nonzero(layer.weight < -127))
-        raise ExportError(f"layer {op.name}: {count} weights are {low}", "symmetric weights lie in [-127, 127]")
     bad = ~((layer.scales >= SMALLEST) & (layer.scales <= LARGEST))
     if bad.any():
         channel = int(bad.argmax())

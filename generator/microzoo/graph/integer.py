@@ -29,8 +29,8 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class IntegerWeights:
-    """Parameters of one weighted operator. `weight` int8 in the layout of `graph.ops.weight_shape`, values in [-127, 127];
-    `bias` int32 (K,); `scales` float32 (K,), or (1,) for Dense.
+    """Parameters of one weighted operator. `weight` int8 in the layout of `graph.ops.weight_shape`: our quantiser keeps to
+    [-127, 127], other tools write -128 too. `bias` int32 (K,); `scales` float32 (K,), or (1,) for Dense.
     """
 
     weight: Int8

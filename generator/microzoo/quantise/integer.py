@@ -15,7 +15,7 @@ from microzoo.errors import QuantisationError
 from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
-from microzoo.graph.ops import Add, Conv, Dense, Depthwise, WeightedOp
+from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Op, WeightedOp
 from microzoo.graph.requantisation import ADD_LEFT_SHIFT, add_multipliers, output_multipliers
 from microzoo.graph.weights import LayerWeights, Weights
 from microzoo.quantise.calibrate import Method, Range, Ranges, activation, calibrate, sources
@@ -66,7 +66,7 @@ def integer_model(graph: Graph, weights: Weights, ranges: Ranges) -> IntegerMode
     Raises QuantisationError, naming layer and cause: an input that is all zero, a bias or an accumulator beyond int32, scales so
     far apart that requantisation would overflow.
     """
-    tensors = _tensors(graph, ranges)
+    tensors = _tensors(graph, weights, ranges)
     integer: dict[str, IntegerWeights] = {}
     for op in graph.ops:
         if isinstance(op, Conv | Depthwise | Dense):
@@ -77,9 +77,11 @@ def integer_model(graph: Graph, weights: Weights, ranges: Ranges) -> IntegerMode
     return model
 
 
-def _tensors(graph: Graph, ranges: Ranges) -> dict[str, Quantisation]:
+def _tensors(graph: Graph, weights: Weights, ranges: Ranges) -> dict[str, Quantisation]:
     """The quantisation of every tensor of `graph`, in the order in which they are computed.
 
+    No step is finer than what an operator's inputs can tell (`_finest`): a layer that hardly says anything on the calibration
+    images would otherwise ask for a requantisation that multiplies, which some runtimes refuse and int32 may not hold.
     A tensor that is zero on every calibration image gets the scale of its input, or the larger one. Any scale holds zero exactly;
     this one lets a layer that wakes up on another image say something of that order, and what lies beyond saturates.
     """
@@ -99,8 +101,24 @@ def _tensors(graph: Graph, ranges: Ranges) -> dict[str, Quantisation]:
         if owned is None:
             assert isinstance(op, Conv | Depthwise | Dense | Add), op
             owned = Quantisation(max(tensors[name].scale for name in op.inputs), -128 if op.relu else 0)
+        elif owned.scale < (finest := _finest(op, weights, tensors)):
+            low, high = ranges[op.output]
+            room = (255.0 * finest - (high - low)) / 2.0
+            owned = activation((low, low + 255.0 * finest) if low >= 0.0 else (low - room, high + room)) or owned
         tensors[op.output] = owned
     return tensors
+
+
+def _finest(op: Op, weights: Weights, tensors: dict[str, Quantisation]) -> float:
+    """The step below which the output of `op` has nothing to say: one of its accumulator, of its coarser input for an Add."""
+    if isinstance(op, Conv | Depthwise | Dense):
+        largest = float(np.abs(weights[op.name].weight).max(initial=0.0))
+        return tensors[op.input].scale * largest / 127.0
+    return max(tensors[name].scale for name in op.inputs) / FINER_SUM
+
+
+FINER_SUM = 16
+"""How much finer than the coarser operand an Add may write: its operands have 20 bits to spare, but not their values."""
 
 
 def _awake(op: WeightedOp, layer: LayerWeights, source: Quantisation, target: Quantisation) -> LayerWeights:
