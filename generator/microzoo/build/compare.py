@@ -24,7 +24,7 @@ PREDICTED = "predicted_"
 EXACT = ("generated", "TensorFlow", "WebAssembly,")
 """Kinds of runtimes that give the same bits in every version, on every machine: generated C, that in WebAssembly, and TFLM's
 reference kernels."""
-_NOT_HAD = re.compile(r"\bnot (measured|compared): ")
+_NOT_HAD = re.compile(r"\bnot (measured|compared|emulated|estimated): ")
 _VERSION = re.compile(r"\b\d\w*(?:\.\w+)+")
 _CHAIN = re.compile(r"\w+_invoke(?: > [^\s;]+)*")
 

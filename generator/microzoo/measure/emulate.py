@@ -131,9 +131,8 @@ def emulation_figures(folder: Path, core: Core, x: Int8, expected: Int8) -> dict
     compiler = f"{arm.COMPILER} {compiler_version(arm.COMPILER)} {arm.OPTIMISATION} for {core}"
     tool = f"{compiler}, {emulator_version()}, {_machine(core)}"
     counts, inputs = found.instructions, len(found.outputs)
-    over = f"mean over {inputs} inputs, {min(counts):,} to {max(counts):,}"
     values: dict[str, tuple[int, str]] = {
-        "instructions": (round(mean(counts)), f"of one inference, {over}; instructions, not cycles; {tool}"),
+        "instructions": (round(mean(counts)), f"of one inference, mean over {inputs} inputs; instructions, not cycles; {tool}"),
         "emulated_stack": (found.stack_bytes, f"painted, looked at after one inference; without interrupts; {tool}"),
         "emulated_differences": (different, f"inputs of {inputs} with other outputs than on this machine; {tool}"),
     }
