@@ -19,11 +19,11 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.138404518f
-#define MODEL_OUTPUT_ZERO_POINT (-14)
+#define MODEL_OUTPUT_SCALE 0.131103307f
+#define MODEL_OUTPUT_ZERO_POINT (-34)
 
 /* All the RAM that the model needs besides the stack. */
-#define MODEL_ARENA_BYTES 4800
+#define MODEL_ARENA_BYTES 1440
 
 extern const char *const model_labels[MODEL_CLASSES];
 
