@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from microzoo.build.budget import Clock, final_seconds, seconds_per_epoch
+from microzoo.build.budget import Clock, FullTrainings, final_seconds, seconds_per_epoch
 from microzoo.build.key import job_key, search_identity
 from microzoo.duration import parse_duration, show_duration
 from microzoo.spec.load import Job, load_jobs
@@ -87,11 +87,20 @@ def test_budget_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not clock.search_is_over(rows, lambda _: 200.0)  # type: ignore[arg-type]
     now = 691.0
     assert clock.search_is_over(rows, lambda _: 200.0)  # type: ignore[arg-type]
-    assert clock.final_epochs(20.0, 199.0) == 20.0
-    # 309 s left, 80 kept: 229 / 1.15 = 199.1 s for trainings that would take 400 s: 20 * 199.13 / 400 epochs.
-    assert clock.final_epochs(20.0, 400.0) == pytest.approx(20.0 * (229.0 / 1.15) / 400.0)
+    wanted = FullTrainings(5, 20.0)
+    assert clock.full_trainings(wanted, lambda seeds: 39.8 * seeds) == wanted
+    # 309 s left, 80 kept: 229 / 1.15 = 199.1 s. Five seeds of 70 s would have 0.57 of their epochs, which is half and more.
+    found = clock.full_trainings(wanted, lambda seeds: 70.0 * seeds)
+    assert (found.seeds, found.epochs) == (5, pytest.approx(20.0 * (229.0 / 1.15) / 350.0))
+    # Of 100 s each: five would have 0.40, four 0.498, three 0.66. Of 300 s each: two would have 0.33, and there are always two.
+    found = clock.full_trainings(wanted, lambda seeds: 100.0 * seeds)
+    assert (found.seeds, found.epochs) == (3, pytest.approx(20.0 * (229.0 / 1.15) / 300.0))
+    found = clock.full_trainings(wanted, lambda seeds: 300.0 * seeds)
+    assert (found.seeds, found.epochs) == (2, pytest.approx(20.0 * (229.0 / 1.15) / 600.0))
+    assert clock.full_trainings(FullTrainings(1, 20.0), lambda _: 400.0).seeds == 1
     now = 2000.0
-    assert clock.final_epochs(20.0, 400.0) == 1.0
+    assert clock.full_trainings(wanted, lambda seeds: 80.0 * seeds) == FullTrainings(2, 1.0)
+    assert Clock(None).full_trainings(wanted, lambda _: 1e9) == wanted
     assert not Clock(None).search_is_over(rows, lambda _: 1e9)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microzoo.build.finals import dump_outcome, final_epochs, parse_outcome
+from microzoo.build.budget import FullTrainings
+from microzoo.build.finals import dump_outcome, parse_outcome, planned
 from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
 from microzoo.build.training import Final
 from microzoo.cost.resources import Resources
@@ -70,14 +71,22 @@ def test_a_finished_training_that_is_cut_off_is_refused(keep: int) -> None:
         parse_outcome(dump_outcome(Final(MODEL, 0.5, 0.5, "minmax"))[:keep])
 
 
-def test_a_second_start_keeps_the_epochs_of_the_first(tmp_path: Path) -> None:
-    assert final_epochs(tmp_path, [3, 1], 20.0, 7.5) == 7.5
-    assert final_epochs(tmp_path, [3, 1], 20.0, 5.0) == 7.5
-    assert final_epochs(tmp_path, [3, 1], 20.0, 9.0) == 9.0
-    assert final_epochs(tmp_path, [3, 2], 20.0, 5.0) == 5.0, "other finalists"
-    assert final_epochs(tmp_path, [3, 2], 30.0, 4.0) == 4.0, "another spec"
-    (tmp_path / "plan.json").write_bytes(b"{")
-    assert final_epochs(tmp_path, [3, 2], 30.0, 3.0) == 3.0
+def test_a_second_start_keeps_the_plan_of_the_first(tmp_path: Path) -> None:
+    wanted, other = FullTrainings(5, 20.0), FullTrainings(5, 30.0)
+
+    def plan(ordinals: list[int], of: FullTrainings, seeds: int, epochs: float) -> tuple[int, float]:
+        found = planned(tmp_path, ordinals, of, FullTrainings(seeds, epochs))
+        return found.seeds, found.epochs
+
+    assert plan([3, 1], wanted, 3, 7.5) == (3, 7.5)
+    assert plan([3, 1], wanted, 3, 5.0) == (3, 7.5)
+    assert plan([3, 1], wanted, 2, 11.0) == (3, 7.5), "22 epochs in all are fewer than 22.5"
+    assert plan([3, 1], wanted, 2, 12.0) == (2, 12.0)
+    assert plan([3, 2], wanted, 5, 1.0) == (5, 1.0), "other finalists"
+    assert plan([3, 2], other, 4, 1.0) == (4, 1.0), "another spec"
+    for damaged in (b"{", b"[]", b'{"ordinals": [3, 2], "wanted": {"seeds": 5, "epochs": 30.0}, "seeds": "9", "epochs": 9.0}'):
+        (tmp_path / "plan.json").write_bytes(damaged)
+        assert plan([3, 2], other, 3, 1.0) == (3, 1.0)
 
 
 def row(ordinal: int, accuracy: float, size: int) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
 from microzoo.search.types import Row
@@ -14,8 +15,20 @@ MEASURE_SHARE = 0.08
 """Kept for quantisation, export and measuring."""
 SLACK = 1.15
 MIN_FINAL_EPOCHS = 1.0
+MIN_SHARE = 0.5
+"""Of the epochs of a full training: rather than train shorter than that, fewer seeds are trained."""
+MIN_SEEDS = 2
+"""The fewest from which a spread can be told."""
 FINETUNE_COST = 1.5
 """Seconds of an epoch of fine-tuning over those of an epoch of training: 1.0 to 2.0 on one CPU thread."""
+
+
+@dataclass(frozen=True)
+class FullTrainings:
+    """How often each finalist is trained in full, with another seed each time, and for how many epochs."""
+
+    seeds: int
+    epochs: float
 
 
 class Clock:
@@ -46,12 +59,21 @@ class Clock:
         reserved = min(final_seconds(rows) * SLACK, self.seconds * FINAL_SHARE) + self.seconds * MEASURE_SHARE
         return self.left <= reserved
 
-    def final_epochs(self, wanted: float, seconds_for_wanted: float) -> float:
-        """How many epochs the full trainings can have: `wanted`, or what fits into the rest of the budget."""
-        if self.seconds is None or self.left is None or seconds_for_wanted <= 0:
+    def full_trainings(self, wanted: FullTrainings, seconds: Callable[[int], float]) -> FullTrainings:
+        """What the rest of the budget allows of `wanted`. seconds: number of seeds -> what they take with the epochs wanted.
+
+        As many seeds as can have half of the epochs, but at least two: a spread over trainings that are far too short says
+        nothing of the network that is published.
+        """
+        if self.seconds is None or self.left is None:
             return wanted
         available = max(0.0, self.left - self.seconds * MEASURE_SHARE) / SLACK
-        return min(wanted, max(MIN_FINAL_EPOCHS, wanted * available / seconds_for_wanted))
+        for seeds in range(wanted.seeds, 0, -1):
+            needed = seconds(seeds)
+            share = min(1.0, available / needed) if needed > 0 else 1.0
+            if share >= MIN_SHARE or seeds <= MIN_SEEDS:
+                break
+        return FullTrainings(seeds, min(wanted.epochs, max(MIN_FINAL_EPOCHS, wanted.epochs * share)))
 
 
 def seconds_per_epoch(row: Row) -> float:

@@ -7,10 +7,11 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from microzoo.build.budget import FullTrainings
 from microzoo.build.key import digest, training_fingerprint
 from microzoo.build.report import Report
 from microzoo.build.scratch import write_atomically
@@ -96,24 +97,26 @@ def _kept(finish: Finisher, tasks: Sequence[FinalTask], report: Report) -> dict[
     return results
 
 
-def final_epochs(folder: Path, ordinals: Sequence[int], wanted: float, affordable: float) -> float:
-    """Epochs of the full trainings: what the time budget affords, or more if an earlier run of the same finalists had more.
+def planned(folder: Path, ordinals: Sequence[int], wanted: FullTrainings, affordable: FullTrainings) -> FullTrainings:
+    """The full trainings: what the time budget affords, or more if an earlier run of the same finalists had more.
 
     A second start of a build that was stopped has another clock; without this it would drop what is already trained.
     """
     path = folder / "plan.json"
-    about = {"ordinals": list(ordinals), "wanted": wanted}
-    epochs = affordable
+    about = {"ordinals": list(ordinals), "wanted": asdict(wanted)}
+    plan: object = {}
     if path.is_file():
         try:
-            plan: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
+            plan = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             plan = {}
-        before = plan.get("epochs")
-        if all(plan.get(key) == value for key, value in about.items()) and isinstance(before, float):
-            epochs = max(affordable, before)
-    write_atomically(path, json.dumps({**about, "epochs": float(epochs)}).encode())
-    return epochs
+    chosen = affordable
+    if isinstance(plan, dict) and all(plan.get(key) == value for key, value in about.items()):
+        seeds, epochs = plan.get("seeds"), plan.get("epochs")
+        if isinstance(seeds, int) and isinstance(epochs, float) and seeds * epochs > affordable.seeds * affordable.epochs:
+            chosen = FullTrainings(seeds, epochs)
+    write_atomically(path, json.dumps({**about, "seeds": chosen.seeds, "epochs": float(chosen.epochs)}).encode())
+    return chosen
 
 
 def dump_outcome(outcome: Outcome) -> bytes:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from microzoo.build.budget import Clock, final_seconds
-from microzoo.build.finals import Outcome, final_epochs, train_finals
+from microzoo.build.budget import Clock, FullTrainings, final_seconds
+from microzoo.build.finals import Outcome, planned, train_finals
 from microzoo.build.key import search_identity, training_identity
 from microzoo.build.publish import Draft, Held, SearchFacts, build_record, draft
 from microzoo.build.report import Report, SearchProgress
@@ -203,31 +203,33 @@ class JobBuild:
         searched = standings(rows, search.rungs, search.reduction)
         return pick_finalists(searched, select.finalists, select.winners, limits_of(self.job))
 
-    def _final_seconds(self, rows: Sequence[Row]) -> float:
+    def _final_seconds(self, rows: Sequence[Row], seeds: int | None = None) -> float:
+        """seeds: of each finalist; None takes those of the spec."""
         train = self.job.family.train
         chosen = [standing.row for standing in self._chosen(rows)]
-        return final_seconds(chosen, train.seeds, train.epochs, self.workers, self.job.family.quantise.finetune)
+        return final_seconds(chosen, seeds or train.seeds, train.epochs, self.workers, self.job.family.quantise.finetune)
 
     def _finish(self, rows: Sequence[Row]) -> list[Finalist]:
         """Trains the finalists in full, all seeds; what an earlier run finished is read from disk."""
-        family = self.job.family
+        train = self.job.family.train
         chosen = [standing.row for standing in self._chosen(rows)]
         if not chosen:
             raise self._without_finalists(rows)
-        estimated = self._final_seconds(rows)
         folder = finals_folder(self.places.work, self.job, self.identity)
-        affordable = self.clock.final_epochs(family.train.epochs, estimated)
-        epochs = final_epochs(folder, [row.candidate.ordinal for row in chosen], family.train.epochs, affordable)
-        if epochs < family.train.epochs:
+        wanted = FullTrainings(train.seeds, train.epochs)
+        affordable = self.clock.full_trainings(wanted, lambda seeds: self._final_seconds(rows, seeds))
+        plan = planned(folder, [row.candidate.ordinal for row in chosen], wanted, affordable)
+        if plan != wanted:
             self.report.note(
-                f"{self.job.place}: the time budget leaves {epochs:.1f} of {family.train.epochs:g} epochs a full training"
+                f"{self.job.place}: the time budget leaves {plan.epochs:.1f} of {train.epochs:g} epochs a full training, "
+                f"{plan.seeds} of {train.seeds} seeds"
             )
         tasks = [
-            FinalTask(row.candidate.ordinal, row.candidate.architecture, row.candidate.sparsity, seed, epochs)
+            FinalTask(row.candidate.ordinal, row.candidate.architecture, row.candidate.sparsity, seed, plan.epochs)
             for row in chosen
-            for seed in range(family.train.seeds)
+            for seed in range(plan.seeds)
         ]
-        estimated *= epochs / family.train.epochs
+        estimated = self._final_seconds(rows, plan.seeds) * plan.epochs / train.epochs
         results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
 
