@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from microzoo.errors import ExportError
 from microzoo.export.c import KERNEL_FILES, c_identifier, c_sources, stored_shift
 from microzoo.export.plan import plan
 from microzoo.graph.fixed_point import Multiplier
+from microzoo.graph.ops import weight_shape
 from microzoo.measure.arm import CORE_FLAGS
 from microzoo.quantise.reference import run
 from microzoo.spec.models import Core
@@ -132,6 +134,7 @@ def test_names_become_identifiers():
     assert c_identifier("8x8") == "model_8x8"
     assert c_identifier("---") == "model"
     assert c_identifier("microzoo_nn") == "microzoo_nn_model"
+    assert c_identifier("string") == "string_model", "its header would take the place of the library's"
 
 
 def test_mistakes_are_named(models):
@@ -274,3 +277,26 @@ def test_shifts_are_stored_so_that_the_kernels_choose_the_path_that_is_exact():
     assert stored_shift(Multiplier(3 << 29, -4), 2**30) == 3 - 64  # twice the sum overflows int32
     assert stored_shift(Multiplier(3 << 29, -31), 2**31 - 1) == 30 - 64
     assert stored_shift(Multiplier(0, 0), 2**31 - 1) == 0
+
+
+def test_a_kernel_or_stride_that_c_cannot_hold_is_named():
+    b = Builder((1, 2, 1))
+    b.dense(b.flatten(b.conv("input", 1, 1)), 2)
+    model = random_model(b.graph(), 0)
+    wide = {"kernel": (1, 65537), "padding": (0, 0, 65536, 0)}  # as wide a map as before
+    one_column = {"stride": (1, 70000)}
+    for wrong, columns in ((wide, 2), (one_column, 1)):
+        conv = replace(model.graph.ops[0], **wrong)
+        shapes = {conv.name: weight_shape(conv, (1, 2, 1)), "dense2": (2, columns)}
+        weights = {name: replace(layer, weight=np.zeros(shapes[name], np.int8)) for name, layer in model.weights.items()}
+        graph = replace(model.graph, ops=(conv, *model.graph.ops[1:]))
+        with pytest.raises(ExportError, match=r"layer conv0: kernel .* or stride .* exceeds 65535"):
+            c_sources(replace(model, graph=graph, weights=weights))
+
+
+@pytest.mark.arm
+def test_where_unaligned_words_trap_the_portable_kernels_can_be_had(folder):
+    for flags, found in (((), True), (("-mno-unaligned-access",), False)):
+        compiler = ("arm-none-eabi-gcc", *WARNINGS, "-mcpu=cortex-m4", "-mthumb", *flags, "-O2")
+        _compile(folder, *compiler, "-c", "microzoo_nn.c", "-o", "u.o")
+        assert ("smlad" in _compile(folder, "arm-none-eabi-objdump", "-d", "u.o")) == found, flags

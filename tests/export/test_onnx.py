@@ -2,10 +2,14 @@
 
 import numpy as np
 import onnx as onnx_library
+import onnxruntime
 import pytest
 
 from microzoo.export.onnx import IR_VERSION, OPSET, onnx
+from microzoo.quantise.reference import run
 from microzoo.spec.models import Preprocess
+
+from .networks import Builder, random_inputs, random_model
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +55,13 @@ def test_scales_of_activations_have_no_dimension(model):
     assert all(dims[f"{tensor}/scale"] == [] for tensor in model.graph.shapes)
     assert dims["conv0/weight/scale"] == [6]
     assert dims[f"{model.graph.ops[-1].name}/weight/scale"] == []
+
+
+def test_what_is_flat_already_may_be_flattened_again():
+    b = Builder((3, 2, 2))
+    b.flatten(b.dense(b.flatten(b.flatten("input")), 4))
+    model = random_model(b.graph(), 0)
+    inputs = random_inputs(model, 5, 0)
+    session = onnxruntime.InferenceSession(onnx(model))
+    (found,) = session.run(None, {"input": inputs.transpose(0, 3, 1, 2)})
+    assert np.abs(found.astype(int) - run(model, inputs)).max() <= 1

@@ -88,8 +88,11 @@ def test_data_that_may_not_be_shipped_is_not(model, kind):
     assert "may not be shipped" in header and "Somebody" not in header
 
 
-def test_the_file_has_the_same_bytes_always_and_is_read_again(golden, model, tmp_path):
+def test_the_file_has_the_same_bytes_always_and_is_read_again(golden, model, tmp_path, monkeypatch):
     (tmp_path / GOLDEN).write_bytes(golden_bytes(golden))
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.platform", "win32")
+        assert golden_bytes(golden) == (tmp_path / GOLDEN).read_bytes()
     assert golden_bytes(golden) == golden_bytes(read_golden(tmp_path / GOLDEN))
     with np.load(tmp_path / GOLDEN) as archive:
         assert list(archive) == ["raw", "input", "output", "label", "source"]
@@ -98,8 +101,9 @@ def test_the_file_has_the_same_bytes_always_and_is_read_again(golden, model, tmp
 
 
 def test_real_inputs_give_credit(golden):
-    header = selftest_sources("net", golden, "Somebody */ 1998,\nCC-BY-4.0")["net_golden.h"]
-    assert " * Somebody * / 1998, CC-BY-4.0\n" in header and header.index("Somebody") < header.index("*/")
+    header = selftest_sources("net", golden, "Somebody */ 1998,\nCC-BY-4.0, https://example.org/*.zip")["net_golden.h"]
+    assert " * Somebody * / 1998, CC-BY-4.0, https://example.org/ *.zip\n" in header
+    assert header.index("Somebody") < header.index("*/")
 
 
 def test_a_damaged_file_is_named(golden, tmp_path):
@@ -108,6 +112,11 @@ def test_a_damaged_file_is_named(golden, tmp_path):
     path.write_bytes(whole[:-40])
     with pytest.raises(CatalogError, match=r"golden\.npz: cannot be read"):
         read_golden(path)
+    for flags in (b"\x01\x00", b"\x20\x00"):  # encrypted; patched data, which no reader supports
+        local, central = b"PK\x03\x04\x14\x00", b"PK\x01\x02\x14\x03\x14\x00"
+        path.write_bytes(whole.replace(local + b"\x00\x00", local + flags).replace(central + b"\x00\x00", central + flags))
+        with pytest.raises(CatalogError, match=r"golden\.npz: cannot be read"):
+            read_golden(path)
     for name, wrong in {
         "raw": golden.raw.astype(np.int16),
         "input": golden.input[:-1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -80,12 +81,16 @@ def export_files(model: IntegerModel, spec: DatasetSpec, golden: Golden) -> Expo
     return Exported(files, left_out)
 
 
+_PATH = re.compile(r"""(?:[A-Za-z]:)?[/\\][^\s"':]+""")
+"""A card says nothing of the machine that made it, and the same everywhere."""
+
+
 def _wasm(sources: Mapping[str, str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """The module where it can be compiled here; else why not. No build should fail for it after hours of search."""
     try:
         return {"model.wasm": wasm(sources)}, ()
     except ExportError as error:
-        return {}, (f"model.wasm was not made: {error}",)
+        return {}, (f"model.wasm was not made: {_PATH.sub('(a path)', str(error))}",)
 
 
 def published_files(files: Mapping[str, bytes], accuracies: Mapping[str, tuple[Accuracy, ...]]) -> tuple[PublishedFile, ...]:

@@ -25,6 +25,8 @@ LEAST = 8
 Source = Literal["validation", "synthetic"]
 _NAMES = ("raw", "input", "output", "label", "source")
 _DATE = (1980, 1, 1, 0, 0, 0)
+UNIX = 3
+"""The system that archives say they were made on, so that they have the same bytes everywhere."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def golden_bytes(golden: Golden) -> bytes:
             np.lib.format.write_array(
                 content, np.ascontiguousarray(array).reshape(array.shape), version=(1, 0), allow_pickle=False
             )
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _DATE), content.getvalue())
+            place = zipfile.ZipInfo(f"{name}.npy", _DATE)
+            place.create_system = UNIX
+            archive.writestr(place, content.getvalue())
     return packed.getvalue()
 
 
@@ -66,7 +70,7 @@ def read_golden(path: Path) -> Golden:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         raise CatalogError(f"{path}: cannot be read: {error}", "build the entry again") from error
     if missing := [name for name in _NAMES if name not in arrays]:
         raise CatalogError(f"{path}: lacks {', '.join(missing)}", "build the entry again")

@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from microzoo.catalog.card import Card, Role
+from microzoo.catalog.golden import UNIX
 from microzoo.errors import CatalogError
 
 _DATE = (1980, 1, 1, 0, 0, 0)
+METHOD_ADDRESS = "https://arxiv.org/abs/2010.14246"
+"""Arduino demands an address to read more: that of the method's paper."""
 LONGEST_NAME = {"arduino": 63, "platformio": 50, "zephyr": 63}
 """Characters of a library's name that the system allows; Zephyr sets no limit."""
 TITLES = {"arduino": "Arduino library", "platformio": "PlatformIO library", "zephyr": "Zephyr module"}
@@ -145,6 +148,7 @@ def _arduino(library: _Library) -> dict[str, str]:
         "paragraph": "C99 with all weights in flash. The example SelfTest proves that it computes what was published. "
         "Not for AVR, which would copy the weights into RAM.",
         "category": "Data Processing",
+        "url": METHOD_ADDRESS,
         "architectures": "*",
         "includes": include,
     }
@@ -243,6 +247,7 @@ def _zip(files: Mapping[str, str]) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(files):
             place = zipfile.ZipInfo(path, _DATE)
+            place.create_system = UNIX
             place.external_attr = 0o644 << 16
             archive.writestr(place, files[path].encode("utf-8"))
     return packed.getvalue()

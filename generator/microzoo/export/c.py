@@ -30,6 +30,12 @@ MAX_EXTENT = 2**16 - 1
 """Heights, widths, channels, kernels and strides are uint16_t in C."""
 
 LINE = 120
+
+TAKEN = frozenset({"arm_mve", "math", "stddef", "stdint", "stdio", "stdlib", "string"})
+"""Headers that the C of a model or of a program around it includes: a model's own must not take their place."""
+
+TAKEN = frozenset({"arm_mve", "math", "stddef", "stdint", "stdio", "stdlib", "string"})
+"""Headers that the C of a model or of a program around it includes: a model's own must not take their place."""
 MAX_OFFSET = 255
 """Largest distance of an int8 value from a zero point."""
 INT32_MAX = 2**31 - 1
@@ -60,7 +66,7 @@ def c_identifier(name: str) -> str:
     identifier = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
     if not identifier or identifier[0].isdigit():
         identifier = f"model_{identifier}".rstrip("_")
-    return f"{identifier}_model" if identifier.startswith("microzoo_nn") else identifier
+    return f"{identifier}_model" if identifier.startswith("microzoo_nn") or identifier in TAKEN else identifier
 
 
 def c_plan(graph: Graph) -> MemoryPlan:
@@ -78,6 +84,9 @@ def _check(model: IntegerModel, op: Op) -> None:
         raise ExportError(
             f"layer {op.name}: shapes {shapes} exceed {MAX_EXTENT} in a dimension", "the C export cannot hold this model"
         )
+    if isinstance(op, Conv | Depthwise | MaxPool | AvgPool) and max(*op.kernel, *op.stride) > MAX_EXTENT:
+        sizes = f"kernel {op.kernel} or stride {op.stride}"
+        raise ExportError(f"layer {op.name}: {sizes} exceeds {MAX_EXTENT}", "the C export cannot hold this model")
     if isinstance(op, Conv | Depthwise):
         top, bottom, left, right = op.padding
         if max(top, bottom) >= op.kernel[0] or max(left, right) >= op.kernel[1]:

@@ -153,7 +153,7 @@ class _Writer:
 
     def _flatten(self, op: Flatten, source: str, result: str) -> None:
         """Into (C, H, W) order where only dense layers read it (their weights are permuted), else into the graph's own."""
-        if not self._permuted(op):
+        if len(self.model.graph.shapes[op.input]) == 3 and not self._permuted(op):
             source = self._node("Transpose", [source], f"{op.name}/channels_last", perm=[0, 2, 3, 1])
         size = self.model.graph.shapes[op.output][0]
         self._node("Reshape", [source, self._constant(f"{op.name}/shape", np.array([-1, size], np.int64))], result)

@@ -29,7 +29,7 @@ def selftest_sources(name: str, golden: Golden, credit: str = "") -> dict[str, s
     identifier = c_identifier(name)
     words = {"NAME": identifier, "UPPER": identifier.upper(), "COUNT": str(len(golden)), "SAYS": SAYS[golden.source]}
     if credit and golden.source == "validation":
-        words["SAYS"] += f"\n * {' '.join(credit.replace('*/', '* /').split())}"
+        words["SAYS"] += f"\n * {' '.join(credit.replace('*/', '* /').replace('/*', '/ *').split())}"
     words["RAW_VALUES"] = _rows(golden.raw.reshape(len(golden), -1), identifier.upper())
     words["HASHES"] = _rows(
         np.array([[fnv1a(each.tobytes())] for each in golden.input], np.uint64), identifier.upper(), braced=False

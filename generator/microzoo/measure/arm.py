@@ -27,7 +27,8 @@ CORE_FLAGS: dict[Core, tuple[str, ...]] = {
 }
 COMMON_FLAGS = ("-mthumb", OPTIMISATION, "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections")
 # Without this gcc turns the loops of startup.c into calls of memcpy and memset, and the empty image would carry them too.
-STARTUP_FLAGS = ("-fno-tree-loop-distribute-patterns",)
+# Nor may they become vector instructions, which fault until main has switched the coprocessor on.
+STARTUP_FLAGS = ("-fno-tree-loop-distribute-patterns", "-fno-tree-vectorize")
 LINK_FLAGS = ("--specs=nano.specs", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-T")
 
 

@@ -1,6 +1,6 @@
 /* Runs a generated model on an emulated Cortex-M, over the inputs that emulated_inputs.S holds, and says on standard error:
  *   stack BYTES          deepest stack of one call of model_invoke, its own frame included, by painting
- *   ticks COUNT          of the system timer during one call, without the call of an empty function; one line an input
+ *   ticks ROUNDS COUNT   of the system timer during one call, without the call of an empty function; one line an input
  *   output Q Q Q ...     the int8 outputs, one line an input
  * and "done" at the end. Everything that the emulator is asked for goes through semihosting. */
 #include <stdint.h>
@@ -79,7 +79,7 @@ static __attribute__((noinline)) void nothing(void)
 }
 
 /* Ticks during one call: the timer counts down, and an interrupt counts its rounds. */
-static __attribute__((noinline)) uint32_t ticks(void (*function)(void))
+static __attribute__((noinline)) uint64_t ticks(void (*function)(void))
 {
     uint32_t start, end;
 
@@ -90,7 +90,7 @@ static __attribute__((noinline)) uint32_t ticks(void (*function)(void))
     start = SYST_CVR;
     function();
     end = SYST_CVR;
-    return (timer_rounds << TIMER_BITS) + start - end;
+    return ((uint64_t)timer_rounds << TIMER_BITS) + start - end;
 }
 
 /* Bytes below the caller's frame that one call writes to. What it reserves and never writes does not count. */
@@ -118,7 +118,8 @@ static void put(const int8_t *input)
 
 int main(void)
 {
-    uint32_t i, k, empty, taken;
+    uint32_t i, k;
+    uint64_t empty, taken;
 
     VTOR = (uint32_t)vectors;
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
@@ -137,7 +138,9 @@ int main(void)
         put(emulated_inputs + i * MODEL_INPUT_BYTES);
         taken = ticks(model_invoke) - empty;
         say("ticks ");
-        say_number((int32_t)taken);
+        say_number((int32_t)(taken >> TIMER_BITS)); /* whole rounds of the timer, and the rest */
+        say(" ");
+        say_number((int32_t)(taken & ((UINT32_C(1) << TIMER_BITS) - 1)));
         say("\noutput");
         for (k = 0; k < MODEL_OUTPUT_BYTES; k++) {
             say(" ");
