@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from microzoo.build.budget import FullTrainings
-from microzoo.build.finals import dump_outcome, parse_outcome, planned
+from microzoo.build.finals import Finisher, dump_outcome, parse_outcome, planned, under_way
 from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
-from microzoo.build.training import Final
+from microzoo.build.training import Final, FinalTask
 from microzoo.cost.resources import Resources
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
@@ -17,6 +17,7 @@ from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, Ma
 from microzoo.search.gate import Limits
 from microzoo.search.ladder import Standing
 from microzoo.search.types import Candidate, Evaluation, Row
+from microzoo.space.sampling import MICROZOO_SPACE, sample
 
 LIMITS = Limits(1000, 1000, 1000)
 
@@ -74,19 +75,31 @@ def test_a_finished_training_that_is_cut_off_is_refused(keep: int) -> None:
 def test_a_second_start_keeps_the_plan_of_the_first(tmp_path: Path) -> None:
     wanted, other = FullTrainings(5, 20.0), FullTrainings(5, 30.0)
 
-    def plan(ordinals: list[int], of: FullTrainings, seeds: int, epochs: float) -> tuple[int, float]:
-        found = planned(tmp_path, ordinals, of, FullTrainings(seeds, epochs))
+    def plan(ordinals: list[int], of: FullTrainings, seeds: int, epochs: float, begun: bool = False) -> tuple[int, float]:
+        found = planned(tmp_path, ordinals, of, FullTrainings(seeds, epochs), lambda before: begun and before.seeds > 1)
         return found.seeds, found.epochs
 
     assert plan([3, 1], wanted, 3, 7.5) == (3, 7.5)
     assert plan([3, 1], wanted, 3, 5.0) == (3, 7.5)
     assert plan([3, 1], wanted, 2, 11.0) == (3, 7.5), "22 epochs in all are fewer than 22.5"
+    assert plan([3, 1], wanted, 5, 20.0, begun=True) == (3, 7.5), "some of these are trained: they are not thrown away"
     assert plan([3, 1], wanted, 2, 12.0) == (2, 12.0)
     assert plan([3, 2], wanted, 5, 1.0) == (5, 1.0), "other finalists"
     assert plan([3, 2], other, 4, 1.0) == (4, 1.0), "another spec"
     for damaged in (b"{", b"[]", b'{"ordinals": [3, 2], "wanted": {"seeds": 5, "epochs": 30.0}, "seeds": "9", "epochs": 9.0}'):
         (tmp_path / "plan.json").write_bytes(damaged)
         assert plan([3, 2], other, 3, 1.0) == (3, 1.0)
+
+
+def test_trainings_are_under_way_while_some_of_them_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Finisher, "path", lambda self, task: self.folder / f"{task.seed}.final")
+    architecture = sample(np.random.default_rng(0), MICROZOO_SPACE)
+    tasks = [FinalTask(0, architecture, 0.0, seed, 1.0) for seed in range(3)]
+    states = []
+    for seed in range(3):
+        states.append(under_way(None, tmp_path, tasks))  # type: ignore[arg-type]
+        (tmp_path / f"{seed}.final").write_bytes(b"")
+    assert [*states, under_way(None, tmp_path, tasks)] == [False, True, True, False]  # type: ignore[arg-type]
 
 
 def row(ordinal: int, accuracy: float, size: int) -> Row:

@@ -7,7 +7,7 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,8 +97,22 @@ def _kept(finish: Finisher, tasks: Sequence[FinalTask], report: Report) -> dict[
     return results
 
 
-def planned(folder: Path, ordinals: Sequence[int], wanted: FullTrainings, affordable: FullTrainings) -> FullTrainings:
-    """The full trainings: what the time budget affords, or more if an earlier run of the same finalists had more.
+def under_way(trainer: Trainer, folder: Path, tasks: Sequence[FinalTask]) -> bool:
+    """Whether some of `tasks` were finished by an earlier run, and others not."""
+    finish = Finisher(trainer, folder)
+    done = [finish.path(task).is_file() for task in tasks]
+    return any(done) and not all(done)
+
+
+def planned(
+    folder: Path,
+    ordinals: Sequence[int],
+    wanted: FullTrainings,
+    affordable: FullTrainings,
+    under_way: Callable[[FullTrainings], bool],
+) -> FullTrainings:
+    """The full trainings: what the time budget affords; what an earlier run of the same finalists planned if that is more, or if
+    it is `under_way`.
 
     A second start of a build that was stopped has another clock; without this it would drop what is already trained.
     """
@@ -113,8 +127,10 @@ def planned(folder: Path, ordinals: Sequence[int], wanted: FullTrainings, afford
     chosen = affordable
     if isinstance(plan, dict) and all(plan.get(key) == value for key, value in about.items()):
         seeds, epochs = plan.get("seeds"), plan.get("epochs")
-        if isinstance(seeds, int) and isinstance(epochs, float) and seeds * epochs > affordable.seeds * affordable.epochs:
-            chosen = FullTrainings(seeds, epochs)
+        if isinstance(seeds, int) and isinstance(epochs, float):
+            before = FullTrainings(seeds, epochs)
+            if seeds * epochs > affordable.seeds * affordable.epochs or under_way(before):
+                chosen = before
     write_atomically(path, json.dumps({**about, "seeds": chosen.seeds, "epochs": float(chosen.epochs)}).encode())
     return chosen
 

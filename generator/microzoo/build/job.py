@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from microzoo.build.budget import Clock, FullTrainings, final_seconds
-from microzoo.build.finals import Outcome, planned, train_finals
+from microzoo.build.finals import Outcome, planned, train_finals, under_way
 from microzoo.build.key import search_identity, training_identity
 from microzoo.build.publish import Draft, Held, SearchFacts, build_record, draft
 from microzoo.build.report import Report, SearchProgress
@@ -218,17 +218,19 @@ class JobBuild:
         folder = finals_folder(self.places.work, self.job, self.identity)
         wanted = FullTrainings(train.seeds, train.epochs)
         affordable = self.clock.full_trainings(wanted, lambda seeds: self._final_seconds(rows, seeds))
-        plan = planned(folder, [row.candidate.ordinal for row in chosen], wanted, affordable)
+        plan = planned(
+            folder,
+            [row.candidate.ordinal for row in chosen],
+            wanted,
+            affordable,
+            lambda before: under_way(self.trainer, folder, _tasks(chosen, before)),
+        )
         if plan != wanted:
             self.report.note(
                 f"{self.job.place}: the time budget leaves {plan.epochs:.1f} of {train.epochs:g} epochs a full training, "
                 f"{plan.seeds} of {train.seeds} seeds"
             )
-        tasks = [
-            FinalTask(row.candidate.ordinal, row.candidate.architecture, row.candidate.sparsity, seed, plan.epochs)
-            for row in chosen
-            for seed in range(plan.seeds)
-        ]
+        tasks = _tasks(chosen, plan)
         estimated = self._final_seconds(rows, plan.seeds) * plan.epochs / train.epochs
         results = train_finals(self.trainer, tasks, folder, self.workers, self.report, estimated_seconds=estimated)
         return self._finalists(chosen, tasks, results)
@@ -300,3 +302,12 @@ def _summary(item: Draft) -> str:
     card = item.card
     needs = ", ".join(f"{limit.name} {limit.need:,.0f}/{limit.have:,.0f} {limit.unit}" for limit in card.limits)
     return f"{card.headline.value:.2%} int8 test accuracy ({card.headline.correct}/{card.headline.n}); {needs}"
+
+
+def _tasks(chosen: Sequence[Row], plan: FullTrainings) -> list[FinalTask]:
+    """Every finalist with every seed."""
+    return [
+        FinalTask(row.candidate.ordinal, row.candidate.architecture, row.candidate.sparsity, seed, plan.epochs)
+        for row in chosen
+        for seed in range(plan.seeds)
+    ]
