@@ -69,7 +69,7 @@ def random_model(graph: Graph, rng: np.random.Generator) -> IntegerModel:
                 rng.integers(-1000, 1000, channels).astype(np.int32),
                 np.full(1 if isinstance(op, Dense) else channels, 0.01, np.float32),
             )
-    return IntegerModel(graph, dict.fromkeys(graph.shapes, Quantisation(0.05, -3)), weights)
+    return IntegerModel(graph, dict.fromkeys(graph.shapes, Quantisation(0.0625, -3)), weights)
 
 
 def linked(graph: Graph, core: Core) -> tuple[int, int]:

@@ -14,8 +14,9 @@ from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure import arm
 from microzoo.measure.accuracy import NOMINAL_SECONDS, affordable_inputs, confusion_matrix
 from microzoo.measure.c_runtime import CRuntime
-from microzoo.measure.entry import entry_files, measure_entry, nominal_inputs
+from microzoo.measure.entry import measure_entry
 from microzoo.measure.golden import golden_figures, read_vectors
+from microzoo.measure.runs import entry_files, nominal_inputs
 from microzoo.measure.runtimes import LiteRtRuntime, OnnxRuntime, TflmRuntime
 from microzoo.quantise.reference import run as reference
 from microzoo.spec.models import TargetBudget, TargetSpec

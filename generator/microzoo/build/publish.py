@@ -16,13 +16,13 @@ import microzoo
 from microzoo.build.exports import Exported, export_files, published_files, raw_type
 from microzoo.build.golden import golden_vectors
 from microzoo.build.key import job_key
+from microzoo.build.predictions import predicted_figures, require_predictions
 from microzoo.build.select import Finalist
 from microzoo.build.training import Final
 from microzoo.catalog.card import (
     BuildRecord,
     Card,
     DatasetRecord,
-    Figure,
     GoldenRecord,
     Preprocessing,
     SearchPoint,
@@ -33,10 +33,8 @@ from microzoo.catalog.card import (
 )
 from microzoo.catalog.files import writing
 from microzoo.catalog.golden import Golden
-from microzoo.cost.predict import predict
 from microzoo.data.arrays import Labels, Part, Raw
 from microzoo.data.load import checksum
-from microzoo.graph.integer import IntegerModel
 from microzoo.measure.entry import Measurement, measure_entry
 from microzoo.quantise.reference import quantise_input
 from microzoo.search.types import Row
@@ -93,7 +91,8 @@ class SearchFacts:
 def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, about: SearchFacts) -> Draft:
     """Exports and measures one winner, still without a name: the one time that the test split is looked at for this entry.
 
-    about: what the rows do not say.
+    about: what the rows do not say. Raises MeasurementError where a prediction misses by more than allowed, besides what
+    exporting and measuring raise.
     """
     model = finalist.finals[finalist.published_seed].model
     golden = golden_vectors(job.dataset, held.raw_validation, held.validation_labels, model, job.family.seed)
@@ -105,26 +104,10 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, abou
             place = folder / PurePosixPath(path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        measurement = measure_entry(folder, job.target, x_test, held.test.y, predicted=predicted_figures(job, model))
-    return Draft(_card(job, finalist, rows, held, golden, exported, measurement, about), exported.files)
-
-
-def predicted_figures(job: Job, model: IntegerModel) -> dict[str, Figure]:
-    """What the search believed of this network, to stand beside what was measured."""
-    _, resources = predict(model.graph, job.target.runtime, job.target.core)
-    runtime = job.target.runtime
-    return {
-        "predicted_activations": Figure(
-            value=resources.activation_bytes, unit="bytes", kind="predicted", method="live tensors of the graph, best order"
-        ),
-        "predicted_ram": Figure(
-            value=resources.ram_bytes, unit="bytes", kind="predicted", method=f"activations and the RAM of runtime {runtime}"
-        ),
-        "predicted_flash": Figure(
-            value=resources.flash_bytes, unit="bytes", kind="predicted", method=f"weights and the code of runtime {runtime}"
-        ),
-        "predicted_macs": Figure(value=resources.macs, unit="macs", kind="predicted", method="sum over the graph's operators"),
-    }
+        predicted = predicted_figures(model, job.target, job.dataset)
+        measurement = measure_entry(folder, job.target, x_test, held.test.y, predicted=predicted)
+    excused = require_predictions(job.place, job.target.runtime, measurement.figures)
+    return Draft(_card(job, finalist, rows, held, golden, exported, measurement, about, excused), exported.files)
 
 
 def build_record(
@@ -161,6 +144,7 @@ def _card(
     exported: Exported,
     measurement: Measurement,
     about: SearchFacts,
+    excused: tuple[str, ...],
 ) -> Card:
     preprocess = job.dataset.preprocess
     return Card(
@@ -197,6 +181,7 @@ def _card(
         known_limits=(
             *exported.left_out,
             *measurement.known_limits,
+            *excused,
             *loss_in_int8(finalist.finals[finalist.published_seed]),
             *(f"A full training gave no model: {text}" for text in finalist.failures),
         ),
@@ -247,6 +232,7 @@ def _target(job: Job) -> TargetRecord:
         reserve_flash_bytes=spec.reserve.flash_bytes,
         macs_limit=spec.macs_limit,
         boards=spec.boards,
+        npu=spec.npu,
     )
 
 

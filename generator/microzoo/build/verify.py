@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from microzoo.build.compare import PREDICTED, Difference, compare
+from microzoo.build.compare import PREDICTED, Difference, compare, kind
 from microzoo.build.golden import golden_inputs, quantise_raw
+from microzoo.build.predictions import misses
 from microzoo.catalog.card import Card, Preprocessing
 from microzoo.catalog.golden import GOLDEN, read_golden
 from microzoo.catalog.store import Entry, damage, find
@@ -15,11 +18,12 @@ from microzoo.data.arrays import Dataset
 from microzoo.data.load import checksum, load
 from microzoo.errors import CatalogError, MicrozooError
 from microzoo.graph.integer import Quantisation
-from microzoo.measure.entry import measure_entry
+from microzoo.measure.entry import FileMeasurement, Measurement, measure_entry, measure_files
 from microzoo.measure.golden import differing_inputs
+from microzoo.measure.runs import AGREEMENT
 from microzoo.quantise.reference import quantise_input
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec, TargetBudget, TargetReserve, TargetSpec
+from microzoo.spec.models import DatasetSpec, Preprocess, TargetBudget, TargetReserve, TargetSpec
 
 
 def verify_zoo(zoo: Path, wanted: str | None, specs: Path, *, quick: bool) -> tuple[list[str], list[Difference]]:
@@ -42,43 +46,97 @@ def verify_zoo(zoo: Path, wanted: str | None, specs: Path, *, quick: bool) -> tu
 
 
 def verify(entry: Entry, datasets: dict[str, DatasetSpec], *, quick: bool) -> list[Difference]:
-    """All differences of one entry. quick: checksums only.
+    """All differences of one entry. quick: without the test split and its dataset, so that the accuracies and the agreement of
+    runtimes on it stand as published; everything else is measured.
 
     Raises CatalogError where the dataset is not the entry's, DataError where it cannot be had, and what measuring raises.
     """
     card = entry.card
     found = [Difference(card.id, "files", "as the card lists them", problem) for problem in damage(entry)]
-    if quick or found:
+    if found:
         return found
-    spec = _dataset_spec(card, datasets)
-    dataset = load(card.dataset.name, spec)
-    found = _compare_dataset(card, spec, dataset)
-    found += _golden(entry, spec, dataset)
-    x_test = quantise_input(dataset.test.x, Quantisation(card.input.scale, card.input.zero_point))
     predicted = {name: figure for name, figure in card.figures.items() if name.startswith(PREDICTED)}
     target = target_spec(card)
-    return found + compare(card, target, measure_entry(entry.folder, target, x_test, dataset.test.y, predicted=predicted))
+    if quick:
+        found = _golden(entry)
+        again = _without_test_split(card, measure_files(entry.folder, target, predicted=predicted))
+    else:
+        spec = _dataset_spec(card, datasets)
+        dataset = load(card.dataset.name, spec)
+        found = _compare_dataset(card, spec, dataset)
+        found += _golden(entry) + _golden_of_dataset(entry, spec, dataset)
+        x_test = quantise_input(dataset.test.x, Quantisation(card.input.scale, card.input.zero_point))
+        again = measure_entry(entry.folder, target, x_test, dataset.test.y, predicted=predicted)
+    return found + compare(card, target, again) + _predictions(card, again)
 
 
-def _golden(entry: Entry, spec: DatasetSpec, dataset: Dataset) -> list[Difference]:
-    """golden.npz against the card's record of it, the dataset, and the preprocessing. The outputs are compared by measuring."""
+def _without_test_split(card: Card, measured: FileMeasurement) -> Measurement:
+    """`measured`, and what only the test split tells as the card has it, in the versions of the runtimes that are here."""
+    here = {kind(name): name for name in measured.runtimes}
+    accuracies = {
+        file.path: tuple(
+            accuracy.model_copy(update={"runtime": here.get(kind(accuracy.runtime), accuracy.runtime)})
+            for accuracy in file.accuracy
+        )
+        for file in card.files
+        if file.accuracy
+    }
+    return Measurement(
+        input=measured.input,
+        output=measured.output,
+        accuracies=accuracies,
+        figures=measured.figures | {name: card.figures[name] for name in AGREEMENT if name in card.figures},
+        limits=measured.limits,
+        layers=measured.layers,
+        confusion=card.confusion,
+        headline=card.headline,
+        headline_file=card.headline_file,
+        not_run=measured.not_run,
+    )
+
+
+def _predictions(card: Card, again: Measurement) -> list[Difference]:
+    """Published predictions that the files do not bear out."""
+    return [
+        Difference(card.id, miss.predicted, f"{miss.expected:,.0f}", f"{miss.measured} = {miss.found:,.0f}", miss.excused)
+        for miss in misses(card.target.runtime, again.figures)
+    ]
+
+
+def _golden(entry: Entry) -> list[Difference]:
+    """golden.npz against the card's record of it and the preprocessing there. The outputs are compared by measuring."""
+    card = entry.card
+    if card.golden is None:
+        return []
+    golden = read_golden(entry.folder / GOLDEN)
+    try:
+        how = Preprocess(**card.preprocessing.model_dump(exclude={"raw_type"}))
+    except ValidationError as error:
+        return [Difference(card.id, "preprocessing", str(card.preprocessing), f"impossible: {error.errors()[0]['msg']}")]
+    prepared = quantise_raw(golden.raw, how, Quantisation(card.input.scale, card.input.zero_point))
+    sides = (
+        ("golden.n", card.golden.n, len(golden)),
+        ("golden.source", card.golden.source, golden.source),
+        ("preprocessing.raw_type", card.preprocessing.raw_type, str(golden.raw.dtype)),
+        (f"{GOLDEN}: int8 inputs that the preprocessing does not give", 0, differing_inputs(golden, prepared)),
+    )
+    return _unlike(card, sides)
+
+
+def _golden_of_dataset(entry: Entry, spec: DatasetSpec, dataset: Dataset) -> list[Difference]:
+    """golden.npz against the inputs that the card's seed takes from the dataset."""
     card = entry.card
     if card.golden is None:
         return []
     assert dataset.raw_validation is not None
     golden = read_golden(entry.folder / GOLDEN)
     raw, labels, source = golden_inputs(spec, dataset.raw_validation, dataset.validation.y, card.golden.seed)
-    prepared = quantise_raw(golden.raw, spec.preprocess, Quantisation(card.input.scale, card.input.zero_point))
     same = golden.raw.dtype == raw.dtype and np.array_equal(golden.raw, raw) and np.array_equal(golden.label, labels)
     sides = (
-        ("golden.n", card.golden.n, len(golden)),
-        ("golden.source", card.golden.source, source),
         (f"{GOLDEN}: source", golden.source, source),
-        ("preprocessing.raw_type", card.preprocessing.raw_type, str(raw.dtype)),
         (f"{GOLDEN}: inputs", "those that the seed gives", "those that the seed gives" if same else "others"),
-        (f"{GOLDEN}: int8 inputs that the preprocessing does not give", 0, differing_inputs(golden, prepared)),
     )
-    return [Difference(card.id, what, str(published), str(found)) for what, published, found in sides if published != found]
+    return _unlike(card, sides)
 
 
 def target_spec(card: Card) -> TargetSpec:
@@ -93,6 +151,7 @@ def target_spec(card: Card) -> TargetSpec:
             "budget": TargetBudget(ram_bytes=record.ram_bytes, flash_bytes=record.flash_bytes, macs=record.macs_limit),
             "reserve": TargetReserve(ram_bytes=record.reserve_ram_bytes, flash_bytes=record.reserve_flash_bytes),
             "boards": record.boards,
+            "npu": record.npu,
         }
     )
 
@@ -124,4 +183,9 @@ def _compare_dataset(card: Card, spec: DatasetSpec, dataset: Dataset) -> list[Di
             Preprocessing(**spec.preprocess.model_dump(), raw_type=card.preprocessing.raw_type),
         ),
     )
+    return _unlike(card, sides)
+
+
+def _unlike(card: Card, sides: Iterable[tuple[str, object, object]]) -> list[Difference]:
+    """sides: what, as published, as found."""
     return [Difference(card.id, what, str(published), str(found)) for what, published, found in sides if published != found]

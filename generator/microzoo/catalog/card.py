@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from microzoo.spec.models import Runtime, Sha256
+from microzoo.spec.models import NpuSpec, Runtime, Sha256
 
 SCHEMA_VERSION = 1
 
@@ -115,6 +115,8 @@ class TargetRecord(Model):
     reserve_flash_bytes: int
     macs_limit: int
     boards: tuple[str, ...]
+    npu: NpuSpec | None = None
+    """None also in cards that were written before they said it."""
 
 
 class GoldenRecord(Model):

@@ -14,6 +14,8 @@ from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, MaxPool, Op
 from microzoo.spec.models import Core
 
 ARENA_ALIGNMENT = 4
+FITTED_COMPILER = "arm-none-eabi-gcc 12.2"
+"""Another version of the compiler makes other code."""
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,15 @@ def emulation_figures(folder: Path, core: Core, x: Int8, expected: Int8) -> dict
     }
 
 
+def emulated_ram(static: Figure, stack: Figure) -> Figure:
+    """c_static_ram + emulated_stack: what one inference was seen to need. A bound is c_ram, by static analysis of the stack."""
+    if static.value is None or stack.value is None:
+        reason = static.method if static.value is None else stack.method
+        return Figure(value=None, unit="bytes", kind="emulated", method=reason)
+    method = f"c_static_ram + emulated_stack: {stack.method}"
+    return Figure(value=static.value + stack.value, unit="bytes", kind="emulated", method=method)
+
+
 def _machine(core: Core) -> str:
     board = BOARDS[core]
     return board.machine if board.core == core else f"{board.machine}, a {board.core} that executes this core's code"

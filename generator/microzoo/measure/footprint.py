@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from microzoo.catalog.card import Figure
-from microzoo.errors import ToolMissingError
+from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure import arm
 from microzoo.measure.c_runtime import FIRMWARE, compile_c, compiler_version
 from microzoo.measure.c_sources import c_sources
@@ -80,6 +81,17 @@ def footprint_figures(folder: Path, core: Core) -> dict[str, Figure]:
             method=f"c_static_ram + c_stack, {compiler}",
         ),
     }
+
+
+def c_arena_figure(folder: Path) -> dict[str, Figure]:
+    """c_arena: the array for activations that the sources declare. Raises MeasurementError where their header does not say it."""
+    sources = c_sources(folder)
+    name = f"{sources.prefix.upper()}_ARENA_BYTES"
+    found = re.search(rf"^\s*#define\s+{name}\s+(\d+)\s*$", sources.header.read_text(errors="replace"), re.MULTILINE)
+    if found is None:
+        raise MeasurementError(f"{sources.header}: does not define {name} as a number", "export the model again")
+    method = f"{name} of {sources.header.name}: the array for activations, input included, add in place"
+    return {"c_arena": Figure(value=int(found[1]), unit="bytes", kind="measured", method=method)}
 
 
 def preparation_figures(folder: Path, core: Core) -> dict[str, Figure]:

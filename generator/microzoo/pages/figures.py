@@ -21,10 +21,12 @@ TITLES = {
     "parameters": "Parameters",
     "c_flash": "Flash of the generated C",
     "c_ram": "RAM of the generated C, with stack",
+    "c_arena": "Activations in the generated C",
     "c_static_ram": "Static RAM of the generated C",
     "c_stack": "Stack of the generated C",
     "instructions": "Instructions of one inference",
     "emulated_stack": "Stack of the generated C, painted",
+    "emulated_ram": "RAM of the generated C, with the painted stack",
     "emulated_differences": "Inputs where the emulated core differs in any output",
     "ethos_sram": "SRAM with the NPU",
     "ethos_flash": "Flash with the NPU",
@@ -46,6 +48,8 @@ TITLES = {
     "predicted_activations": "Activations, predicted",
     "predicted_ram": "RAM, predicted",
     "predicted_flash": "Flash, predicted",
+    "predicted_c_flash": "Flash of the generated C, predicted",
+    "predicted_tflite_bytes": "Size of the .tflite, predicted",
     "predicted_macs": "Multiply-accumulates, predicted",
 }
 """By the name in `Card.figures`; a figure that is not here is shown under its own name."""

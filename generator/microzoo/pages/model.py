@@ -15,7 +15,7 @@ from microzoo.pages.diagram import architecture, caption
 from microzoo.pages.figures import KINDS, LIMITS, figure, figure_value, limit, title
 from microzoo.pages.plot import history, memory
 from microzoo.pages.table import page_of, spread_words, tflite_bytes
-from microzoo.pages.text import exact, grouped, percent, quantity, shape, short
+from microzoo.pages.text import core_name, exact, grouped, percent, quantity, shape, short
 
 FORMATS = {
     "tflite": "TensorFlow Lite, int8",
@@ -40,6 +40,8 @@ COMPARED = {
     "predicted_activations": "Activations",
     "predicted_ram": "RAM on the target",
     "predicted_flash": "Flash on the target",
+    "predicted_c_flash": "Flash of the generated C",
+    "predicted_tflite_bytes": "Size of the .tflite",
     "predicted_macs": "Multiply-accumulates",
 }
 
@@ -101,6 +103,7 @@ def headlines(card: Card) -> list[dict[str, str]]:
             "kind": macs.kind,
             "method": macs.method,
         },
+        *_instructions(card),
         {
             "title": "File",
             "value": quantity(file_bytes, "bytes"),
@@ -111,14 +114,35 @@ def headlines(card: Card) -> list[dict[str, str]]:
     ]
 
 
+def _instructions(card: Card) -> list[dict[str, str]]:
+    """Those of one inference; nothing where they were not counted."""
+    found = card.figures.get("instructions")
+    if found is None or found.value is None:
+        return []
+    return [
+        {
+            "title": "Instructions",
+            "value": short(found.value),
+            "remark": f"of one inference on a {core_name(card.target.core)}, not cycles",
+            "kind": found.kind,
+            "method": found.method,
+        }
+    ]
+
+
 def compared(card: Card) -> list[dict[str, str]]:
     """Predicted against found: the search's formula beside what the exported file needs. A figure without value says so."""
-    pairs = (
-        ("predicted_activations", figure(card, "activations")),
+    arena = "activations"  # of the .tflite: all that the cards of older entries have
+    if "c_arena" in card.figures:
+        arena = "c_arena" if card.target.runtime == "c" else "arena_head"
+    pairs = [
+        ("predicted_activations", figure(card, arena)),
         ("predicted_ram", _as_figure(limit(card, "ram"))),
         ("predicted_flash", _as_figure(limit(card, "flash"))),
-        ("predicted_macs", figure(card, "macs")),
-    )
+    ]
+    later = (("predicted_c_flash", "c_flash"), ("predicted_tflite_bytes", "tflite_bytes"))
+    pairs += [(name, figure(card, actual)) for name, actual in later if name in card.figures]
+    pairs.append(("predicted_macs", figure(card, "macs")))
     found = []
     for name, actual in pairs:
         predicted = figure(card, name)

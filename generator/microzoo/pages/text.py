@@ -88,6 +88,12 @@ def shape(dimensions: tuple[int, ...]) -> str:
     return "×".join(str(size) for size in dimensions)
 
 
+def core_name(core: str) -> str:
+    """As Arm writes it: cortex-m0plus -> Cortex-M0+."""
+    family, _, member = core.partition("-")
+    return f"{family.capitalize()}-{member.upper().replace('PLUS', '+')}"
+
+
 def duration(seconds: float) -> str:
     """42 -> "42 s"; 312 -> "5.2 min"; 7980 -> "2.2 h"."""
     if seconds < 60:
