@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from microzoo.build import verify as stage
 from microzoo.build.predictions import predicted_figures
-from microzoo.catalog.card import Card
+from microzoo.catalog.card import Card, Figure
 from microzoo.catalog.golden import GOLDEN, Golden, golden_bytes
 from microzoo.catalog.store import Entry, read_entry, sha256
 from microzoo.cli import app
@@ -23,7 +23,7 @@ from microzoo.data.arrays import Dataset, Part
 from microzoo.errors import CatalogError, MeasurementError
 from microzoo.measure import arm
 from microzoo.measure.c_runtime import CRuntime
-from microzoo.measure.entry import Measurement, measure_entry
+from microzoo.measure.entry import FileMeasurement, Measurement, measure_entry, measure_files
 from microzoo.measure.runtimes import TflmRuntime
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec
@@ -160,43 +160,77 @@ def true_entry(whole: Synthetic, tmp_path_factory: pytest.TempPathFactory) -> En
     return read_entry(folder)
 
 
+@pytest.fixture
+def measured_once(true_entry: Entry, files_again: FileMeasurement, monkeypatch: pytest.MonkeyPatch) -> Entry:
+    """The entry, of whose files the measurement is at hand: it depends on them alone, whatever the card says."""
+
+    def measure(*_: object, predicted: dict[str, Figure]) -> FileMeasurement:
+        return replace(files_again, figures=files_again.figures | predicted)
+
+    monkeypatch.setattr(stage, "measure_files", measure)
+    return true_entry
+
+
+@pytest.fixture(scope="module")
+def files_again(true_entry: Entry) -> FileMeasurement:
+    return measure_files(true_entry.folder, stage.target_spec(true_entry.card))
+
+
+def quick_faults(entry: Entry, card: Card) -> list[str]:
+    return [found.what for found in stage.verify(replace(entry, card=card), {}, quick=True) if not found.excused]
+
+
 @pytest.mark.arm
 @pytest.mark.tflm
-def test_quick_measures_all_that_needs_no_test_split(true_entry: Entry) -> None:
-    assert stage.verify(true_entry, {}, quick=True) == [], "and no dataset is asked for"
-    figures = true_entry.card.figures
-    changes: dict[tuple[str | int, ...], object] = {
-        ("figures", name, "value"): (figures[name].value or 0) + 1
-        for name in ("activations", "arena_head", "c_arena", "c_flash", "c_ram", "instructions", "emulated_ram", "tflite_bytes")
+def test_quick_measures_all_that_needs_no_test_split(measured_once: Entry) -> None:
+    card = measured_once.card
+    assert stage.verify(measured_once, {}, quick=True) == [], "and no dataset is asked for"
+    figures = ("activations", "arena_head", "c_arena", "c_flash", "c_ram", "instructions", "emulated_ram", "tflite_bytes")
+    for name in (*figures, "golden_differences"):
+        more = changed(card, ("figures", name, "value"), (card.figures[name].value or 0) + 1)
+        assert quick_faults(measured_once, more) == [name]
+    wrong: dict[str, tuple[str | int, ...]] = {
+        "layers[0]": ("layers", 0, "macs"),
+        "golden.n": ("golden", "n"),
+        "limits[1]": ("limits", 1, "need"),
+        f"{GOLDEN}: int8 inputs that the preprocessing does not give": ("preprocessing", "mean"),
     }
-    changes |= {("layers", 0, "macs"): 1, ("golden", "n"): 9, ("figures", "golden_differences", "value"): 1}
-    changes |= {("preprocessing", "mean"): 0.5, ("headline", "correct"): 41}
-    names = {"layers": "layers[0]", "golden": "golden.n", "headline": "headline"}
-    names["preprocessing"] = "golden.npz: int8 inputs that the preprocessing does not give"
-    # One measurement serves all of these cards: it depends on the files alone.
-    again = stage.measure_files(true_entry.folder, stage.target_spec(true_entry.card), predicted=figures)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "measure_files", lambda *_, predicted, **__: replace(again, figures=again.figures | predicted))
-        for path, value in changes.items():
-            found = stage.verify(replace(true_entry, card=changed(true_entry.card, path, value)), {}, quick=True)
-            expected = str(path[1]) if path[0] == "figures" else names[str(path[0])]
-            assert [difference.what for difference in found if not difference.excused] == [expected], path
+    for what, path in wrong.items():
+        assert quick_faults(measured_once, changed(card, path, 99)) == [what]
+    assert quick_faults(measured_once, changed(card, ("preprocessing", "scale"), 0.0)) == ["preprocessing"]
 
 
 @pytest.mark.arm
 @pytest.mark.tflm
-def test_quick_says_nothing_of_accuracies_and_leaves_the_agreement_of_runtimes_as_it_stands(true_entry: Entry) -> None:
-    card = changed(true_entry.card, ("figures", "onnx_argmax_disagreements", "value"), 39)
-    assert stage.verify(replace(true_entry, card=card), {}, quick=True) == []
+def test_quick_leaves_what_the_test_split_tells_as_it_stands_and_in_agreement(measured_once: Entry) -> None:
+    card = measured_once.card
+    assert quick_faults(measured_once, changed(card, ("figures", "onnx_argmax_disagreements", "value"), 39)) == []
+    more = card.headline.correct + 1
+    assert quick_faults(measured_once, changed(card, ("headline", "correct"), more)) == ["confusion matrix", "headline"]
+    cell = card.confusion[0][0] + 1
+    assert quick_faults(measured_once, changed(card, ("confusion", 0, 0), cell)) == ["confusion matrix"]
 
 
 @pytest.mark.arm
 @pytest.mark.tflm
-def test_quick_excuses_what_is_not_installed_and_older_versions(true_entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_published_prediction_that_the_files_do_not_bear_out(measured_once: Entry) -> None:
+    flash = int(measured_once.card.figures["c_flash"].value or 0)
+    card = changed(measured_once.card, ("figures", "predicted_flash", "value"), flash + flash // 25)
+    (found,) = stage.verify(replace(measured_once, card=card), {}, quick=True)
+    assert (found.what, found.published, found.found) == ("predicted_flash", f"{flash + flash // 25:,}", f"c_flash = {flash:,}")
+
+
+@pytest.mark.arm
+@pytest.mark.tflm
+def test_quick_excuses_what_is_not_installed_and_older_versions(
+    true_entry: Entry, files_again: FileMeasurement, monkeypatch: pytest.MonkeyPatch
+) -> None:
     older = Card.model_validate_json(
         true_entry.card.model_dump_json().replace(TflmRuntime().name, "TensorFlow Lite Micro 0.dev1")
     )
-    assert [found.what for found in stage.verify(replace(true_entry, card=older), {}, quick=True) if not found.excused] == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "measure_files", lambda *_, predicted: replace(files_again, figures=files_again.figures | predicted))
+        assert quick_faults(true_entry, older) == []
     monkeypatch.setattr(CRuntime, "missing", lambda _: "no compiler")
     monkeypatch.setattr(TflmRuntime, "missing", lambda _: "no wheel")
     monkeypatch.setattr(arm, "COMPILER", "arm-none-eabi-absent")
@@ -207,23 +241,13 @@ def test_quick_excuses_what_is_not_installed_and_older_versions(true_entry: Entr
 
 @pytest.mark.arm
 @pytest.mark.tflm
-def test_a_published_prediction_that_the_files_do_not_bear_out(true_entry: Entry) -> None:
-    flash = int(true_entry.card.figures["c_flash"].value or 0)
-    card = changed(true_entry.card, ("figures", "predicted_flash", "value"), flash + flash // 25)
-    (found,) = stage.verify(replace(true_entry, card=card), {}, quick=True)
-    assert (found.what, found.published, found.found) == ("predicted_flash", f"{flash + flash // 25:,}", f"c_flash = {flash:,}")
-
-
-@pytest.mark.arm
-@pytest.mark.tflm
-def test_the_command_with_quick_needs_no_specs_and_exits_1_on_a_difference(true_entry: Entry, tmp_path: Path) -> None:
-    zoo = true_entry.folder.parents[2]
-    arguments = ["verify", "--quick", "--out", str(zoo), "--specs", str(tmp_path / "none")]
-    done = CliRunner().invoke(app, arguments)
+def test_the_command_with_quick_needs_no_specs_and_exits_1_on_a_difference(measured_once: Entry, tmp_path: Path) -> None:
+    zoo = measured_once.folder.parents[2]
+    done = CliRunner().invoke(app, ["verify", "--quick", "--out", str(zoo), "--specs", str(tmp_path / "none")])
     assert done.exit_code == 0 and "1 entries, every number but those of the test split: 0 differences" in done.stdout
-    copy = tmp_path / "zoo" / true_entry.folder.relative_to(zoo)
-    shutil.copytree(true_entry.folder, copy)
-    card = changed(true_entry.card, ("figures", "instructions", "value"), 1)
+    copy = tmp_path / "zoo" / measured_once.folder.relative_to(zoo)
+    shutil.copytree(measured_once.folder, copy)
+    card = changed(measured_once.card, ("figures", "instructions", "value"), 1)
     (copy / "card.json").write_text(card.model_dump_json(), encoding="utf-8")
     done = CliRunner().invoke(app, ["verify", "--quick", "--out", str(tmp_path / "zoo"), "--json"])
     assert done.exit_code == 1

@@ -58,7 +58,7 @@ def verify(entry: Entry, datasets: dict[str, DatasetSpec], *, quick: bool) -> li
     predicted = {name: figure for name, figure in card.figures.items() if name.startswith(PREDICTED)}
     target = target_spec(card)
     if quick:
-        found = _golden(entry)
+        found = _golden(entry) + _confusion(card)
         again = _without_test_split(card, measure_files(entry.folder, target, predicted=predicted))
     else:
         spec = _dataset_spec(card, datasets)
@@ -71,7 +71,12 @@ def verify(entry: Entry, datasets: dict[str, DatasetSpec], *, quick: bool) -> li
 
 
 def _without_test_split(card: Card, measured: FileMeasurement) -> Measurement:
-    """`measured`, and what only the test split tells as the card has it, in the versions of the runtimes that are here."""
+    """`measured`, and what only the test split tells as the card has it, in the versions of the runtimes that are here.
+
+    The headline is the accuracy that the card lists for its file, where that is of as many inputs.
+    """
+    listed = [accuracy for file in card.files if file.path == card.headline_file for accuracy in file.accuracy]
+    same = [one for one in listed if (one.runtime, one.n) == (card.headline.runtime, card.headline.n)]
     here = {kind(name): name for name in measured.runtimes}
     accuracies = {
         file.path: tuple(
@@ -89,7 +94,7 @@ def _without_test_split(card: Card, measured: FileMeasurement) -> Measurement:
         limits=measured.limits,
         layers=measured.layers,
         confusion=card.confusion,
-        headline=card.headline,
+        headline=same[0] if same else card.headline,
         headline_file=card.headline_file,
         not_run=measured.not_run,
     )
@@ -101,6 +106,15 @@ def _predictions(card: Card, again: Measurement) -> list[Difference]:
         Difference(card.id, miss.predicted, f"{miss.expected:,.0f}", f"{miss.measured} = {miss.found:,.0f}", miss.excused)
         for miss in misses(card.target.runtime, again.figures)
     ]
+
+
+def _confusion(card: Card) -> list[Difference]:
+    """The confusion matrix against the headline, both as the card has them."""
+    rows = card.confusion
+    sums = sum(map(sum, rows)), sum(row[i] for i, row in enumerate(rows) if i < len(row))
+    return _unlike(
+        card, [("confusion matrix", f"(inputs, right) = {sums}", f"(inputs, right) = {(card.headline.n, card.headline.correct)}")]
+    )
 
 
 def _golden(entry: Entry) -> list[Difference]:
