@@ -323,7 +323,7 @@ def test_real_measurements_with_and_without_the_tools(
     assert compare(poor_card, target, poor) == []
     for found in (compare(rich_card, target, poor), compare(poor_card, target, rich)):
         more = (
-            {"golden_differences", "c_wasm_differences", "c_prepare_flash", "instructions", "emulated_stack"}
+            {"golden_differences", "c_wasm_differences", "c_prepare_flash", "instructions", "emulated_stack", "emulated_ram"}
             if runtime == "c"
             else set()
         )

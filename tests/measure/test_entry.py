@@ -76,6 +76,9 @@ def test_everything_of_an_entry_with_golden_vectors(full_entry, model):
     assert "TensorFlow" in method and "generated C" in method and method.endswith("model_selftest.c says PASS")
     assert 20 <= found.figures["c_prepare_flash"].value <= 400
     assert found.known_limits == ()
+    ram, parts = found.figures["emulated_ram"], [found.figures[name].value for name in ("c_static_ram", "emulated_stack")]
+    assert (ram.value, ram.kind) == (sum(parts), "emulated") and ram.value <= found.figures["c_ram"].value
+    assert found.figures["c_arena"].value == 288 == parts[0]
 
 
 def test_golden_vectors_of_real_values(tmp_path, model):

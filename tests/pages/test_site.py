@@ -144,6 +144,41 @@ def test_predicted_against_found_by_hand():
     assert rows["Activations"] == "0"
 
 
+def of(value, unit="bytes", kind="measured"):
+    return Figure(value=value, unit=unit, kind=kind, method="by hand")
+
+
+def test_cards_with_an_arena_of_each_kind_compare_the_one_of_their_runtime():
+    card = synthetic().card
+    later = {"c_arena": of(1000), "arena_head": of(2000), "c_flash": of(5000), "tflite_bytes": of(3000)}
+    believed = {"predicted_activations": 1010, "predicted_c_flash": 5050, "predicted_tflite_bytes": 3003}
+    figures = card.figures | later | {name: of(value, kind="predicted") for name, value in believed.items()}
+
+    def rows(runtime, **others):
+        target = card.target.model_copy(update={"runtime": runtime})
+        shown = compared(card.model_copy(update={"figures": figures | others, "target": target}))
+        return {row["title"]: (row["actual"], row["difference"]) for row in shown}
+
+    percent = "\N{NO-BREAK SPACE}%"
+    assert rows("c")["Activations"] == ("1,000 B", f"+1.0{percent}")
+    assert rows("tflm")["Activations"] == ("2,000 B", f"-49.5{percent}")
+    assert rows("tflm", arena_head=of(None))["Activations"] == ("not available", "–")
+    assert rows("tflm")["Flash of the generated C"] == ("5,000 B", f"+1.0{percent}")
+    assert rows("tflm")["Size of the .tflite"] == ("3,000 B", f"+0.1{percent}")
+    assert "Size of the .tflite" not in {row["title"] for row in compared(card)}, "an older card"
+
+
+def test_instructions_have_a_tile_where_they_were_counted():
+    card = synthetic().card
+    card = card.model_copy(update={"target": card.target.model_copy(update={"core": "cortex-m0plus"})})
+    counted = card.model_copy(update={"figures": card.figures | {"instructions": of(2_231_680, "instructions", "emulated")}})
+    (tile,) = [tile for tile in headlines(counted) if tile["title"] == "Instructions"]
+    assert (tile["value"], tile["kind"]) == ("2.23 M", "emulated")
+    assert tile["remark"] == "of one inference on a Cortex-M0+, not cycles"
+    absent = card.model_copy(update={"figures": card.figures | {"instructions": of(None, "instructions", "emulated")}})
+    assert headlines(absent) == headlines(card)
+
+
 def test_confusion_rows_keep_their_counts():
     card = synthetic().card
     rows = confusion(card)
