@@ -1,0 +1,299 @@
+"""Instructions of one inference of the C export, as a function of the Graph, and the time that they are estimated to take.
+
+A sum over operators, each a linear function of how often the loops of its kernel in `export/runtime/microzoo_nn.c` run. Fitted by
+`benchmarks/latency_vs_macs.py` to calls of kernels in random networks on an emulated Cortex-M (arm-none-eabi-gcc 12.2 -O2):
+non-negative least squares of the relative error of each call. RESIDUALS
+What a Graph does not tell is left out: branches on values (Cortex-M0 and M0+ only), multipliers of 1/2 and more, which take a
+longer way, and on a Cortex-M55 a padded convolution whose input has the zero point 0, which takes a shorter one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from operator import mul
+from typing import Literal, assert_never
+
+from microzoo.graph.graph import Graph
+from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Op, Pad, Pads, Shape
+from microzoo.spec.models import Core
+
+Kernels = Literal["scalar", "dsp", "mve"]
+"""Which loops of the kernel library a core runs: plain C, four products at a time, sixteen at a time."""
+Kernel = Literal["conv", "depthwise", "max_pool", "average_pool", "add", "pad"]
+
+TERMS: dict[Kernel, tuple[str, ...]] = {
+    "conv": ("call", "row", "pixel", "quad", "single", "line", "step", "rest", "stepped", "rested"),
+    "depthwise": ("call", "row", "pixel", "quad", "line", "tap", "single", "single_line", "single_tap"),
+    "max_pool": ("call", "row", "pixel", "quad", "line", "tap", "single", "single_line", "single_tap"),
+    "average_pool": ("call", "row", "pixel", "single", "single_line", "single_tap"),
+    "add": ("call", "element"),
+    "pad": ("call", "row", "unaligned_row", "word", "rest", "unaligned_byte", "set_word", "set_rest"),
+}
+"""What of a kernel is counted. call: 1. row, pixel: of the output; in "pad", rows of the input. quad: four channels of one
+pixel taken together, the last four of a layer too where they overlap those before; single: a channel by itself. line: a row
+of the window inside the map, for each quad or single. step: a round of the innermost loop of a convolution, over one, four or
+sixteen inputs. rest: inputs left over from rounds of four; of rounds of sixteen, those with a zero point to subtract.
+stepped, rested: lines with a step, with a rest. tap: a position of the window. element: of an addition. word, rest, set_word,
+set_rest: four bytes, and bytes that are left over, of copies in rows at multiples of four, and of the whole output;
+unaligned_*: of other rows.
+"""
+
+Counts = tuple[tuple[int, int], ...]
+"""Pairs of an extent in rows or columns, and how many windows have it."""
+ONE: Counts = ((1, 1),)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """kernels: which loops run. base: instructions of `model_invoke` itself. of: for each kernel, those of its TERMS in order."""
+
+    kernels: Kernels
+    base: float
+    of: dict[Kernel, tuple[float, ...]]
+
+
+def instructions(graph: Graph, core: Core) -> int:
+    """Instructions of one inference of the C export of `graph` on `core`, input and output not copied.
+
+    Raises AssertionError on an operator without a rule.
+    """
+    costs, shapes = TABLES[core], graph.shapes
+    total = costs.base
+    for op in graph.ops:
+        found = operator_terms(op, shapes, costs.kernels)
+        if found is not None:
+            kernel, terms = found
+            total += sum(map(mul, costs.of[kernel], terms))
+    return round(total)
+
+
+def milliseconds(instructions: int, clock_mhz: float, cycles_per_instruction: float) -> float:
+    """Estimated time of `instructions`, all of which are assumed to take `cycles_per_instruction` on average; see DEFAULT_CPI."""
+    assert clock_mhz > 0 and cycles_per_instruction > 0, (clock_mhz, cycles_per_instruction)
+    return instructions * cycles_per_instruction / (clock_mhz * 1e3)
+
+
+def operator_terms(op: Op, shapes: Mapping[str, Shape], kernels: Kernels) -> tuple[Kernel, tuple[int, ...]] | None:
+    """The kernel that runs `op`, and how often each of its TERMS occurs; None where nothing runs (Flatten).
+
+    shapes: tensor name -> shape, as `Graph.shapes`. Raises AssertionError on an operator without a rule.
+    """
+    match op:
+        case Conv():
+            (_, _, channels), lines, columns = shapes[op.input], *_extents(op, shapes)
+            return "conv", _conv_terms(op.filters, channels, lines, columns, any(op.padding), kernels)
+        case Dense():
+            return "conv", _conv_terms(op.units, shapes[op.input][0], ONE, ONE, False, kernels)
+        case Depthwise():
+            lines, columns = _extents(op, shapes)
+            return "depthwise", _window_terms(shapes[op.output], _total(lines), _total(columns), fours=True)
+        case MaxPool():
+            height, width, _ = shapes[op.output]
+            fours = kernels != "scalar"
+            return "max_pool", _window_terms(shapes[op.output], height * op.kernel[0], width * op.kernel[1], fours=fours)
+        case AvgPool():
+            height, width, channels = shapes[op.output]
+            outputs = height * width * channels
+            taps = outputs * op.kernel[0] * op.kernel[1]
+            return "average_pool", (1, height, height * width, outputs, outputs * op.kernel[0], taps)
+        case Add():
+            return "add", (1, prod(shapes[op.output]))
+        case Pad():
+            return "pad", _pad_terms(shapes[op.input], shapes[op.output], op.padding)
+        case Flatten():
+            return None
+        case _:
+            assert_never(op)
+
+
+def _window_terms(output: Shape, lines: int, columns: int, *, fours: bool) -> tuple[int, ...]:
+    """Of a kernel that takes channels apart, by `fours` where they suffice. lines, columns: inside the map, of all windows."""
+    height, width, channels = output
+    quads, singles = _groups(channels) if fours else (0, channels)
+    pixels, taps, lines = height * width, lines * columns, lines * width
+    return (
+        1, height, pixels,
+        quads * pixels, quads * lines, quads * taps,
+        singles * pixels, singles * lines, singles * taps,
+    )  # fmt: skip
+
+
+def _conv_terms(filters: int, channels: int, lines: Counts, columns: Counts, padded: bool, kernels: Kernels) -> tuple[int, ...]:
+    """Of a convolution. lines, columns: how many windows have how many rows and columns inside the map."""
+    rows, width = _windows(lines), _windows(columns)
+    quads, singles = _groups(filters)
+    groups = quads + singles
+    steps = rest = stepped = rested = 0
+    for extent, times in columns:
+        inputs = extent * channels
+        if kernels == "scalar":
+            steps += times * inputs
+        elif kernels == "dsp":
+            steps += times * (inputs // 4)
+            rest += times * (inputs % 4)
+            stepped += times * (inputs >= 4)
+            rested += times * (inputs % 4 > 0)
+        else:
+            steps += times * -(-inputs // 16)
+    if kernels == "mve" and padded:
+        rest = steps
+    runs = groups * _total(lines)
+    pixels = rows * width
+    return (
+        1, rows, pixels, quads * pixels, singles * pixels,
+        runs * width, runs * steps, runs * rest, runs * stepped, runs * rested,
+    )  # fmt: skip
+
+
+def _pad_terms(source: Shape, target: Shape, padding: Pads) -> tuple[int, ...]:
+    """Of a padding, whose rows memcpy moves by words where both ends lie at multiples of four."""
+    height, row = source[0], source[1] * source[2]
+    stride = target[1] * target[2]
+    first = padding[0] * stride + padding[2] * source[2]
+    aligned = sum([1 for y in range(height) if y * row % 4 == 0 and (first + y * stride) % 4 == 0])
+    unaligned = height - aligned
+    filled = prod(target)
+    return (
+        1, height, unaligned, aligned * (row // 4), aligned * (row % 4), unaligned * row, filled // 4, filled % 4,
+    )  # fmt: skip
+
+
+DEFAULT_CPI: dict[Core, float] = {
+    "cortex-m0": 1.3,
+    "cortex-m0plus": 1.3,
+    "cortex-m3": 1.7,
+    "cortex-m4": 1.3,
+    "cortex-m7": 0.9,
+    "cortex-m33": 1.1,
+    "cortex-m55": 1.3,
+}
+"""Cycles an instruction: an assumption, not a measurement, without wait states of flash and misses of a cache, with a
+multiplier of one cycle on M0 and M0+. For M0, M0+, M3 and M4: the innermost loop of the convolution with the cycles of Arm's
+reference manuals (two for a load, two or three for a taken branch, two for MLA on an M3). Arm publishes no cycles of the
+others: M7 and M33 are taken as an M4, faster by their published CoreMark/MHz (3.40 for M4, 4.02 for M33, 5.01 for M7); M55 is
+a guess, two for a vector.
+"""
+
+
+def _extents(op: Conv | Depthwise, shapes: Mapping[str, Shape]) -> tuple[Counts, Counts]:
+    """Rows and columns of the windows of `op` that lie on the map."""
+    (height, width, _), (out_height, out_width, _) = shapes[op.input], shapes[op.output]
+    top, _, left, _ = op.padding
+    lines = _inside(height, op.kernel[0], op.stride[0], top, out_height)
+    return lines, _inside(width, op.kernel[1], op.stride[1], left, out_width)
+
+
+@lru_cache(maxsize=4096)
+def _inside(size: int, kernel: int, stride: int, before: int, windows: int) -> Counts:
+    """How many rows (or columns) of a window lie inside a map of `size`, which `before` rows of padding precede."""
+    found: dict[int, int] = {}
+    for start in range(-before, windows * stride - before, stride):
+        extent = min(size - start, kernel) - max(-start, 0)
+        found[extent] = found.get(extent, 0) + 1
+    return tuple(found.items())
+
+
+def _total(counts: Counts) -> int:
+    return sum([extent * windows for extent, windows in counts])
+
+
+def _windows(counts: Counts) -> int:
+    return sum([windows for _, windows in counts])
+
+
+def _groups(channels: int) -> tuple[int, int]:
+    """Groups of four, and channels that are taken by themselves: all where there are fewer than four."""
+    return (0, channels) if channels < 4 else (-(-channels // 4), 0)
+
+
+# TABLES BEGIN
+ARMV6M = Costs(
+    kernels="scalar",
+    base=23.2,
+    of={
+        "conv": (38.18, 20.36, 86.67, 391.33, 172.63, 26.13, 23, 0, 0, 0),
+        "depthwise": (34.81, 23.74, 79.99, 380.87, 18.86, 32.03, 146.16, 11.14, 7.99),
+        "max_pool": (31.29, 8.7, 27.14, 0, 0, 0, 18.85, 7.11, 6.03),
+        "average_pool": (53.49, 0, 34.02, 108.59, 7.09, 5),
+        "add": (58.97, 147.04),
+        "pad": (145.8, 16.31, 0, 4.57, 4.05, 6.83, 1.11, 13.72),
+    },
+)
+"""Cortex-M0 and M0+, for which the compiler makes the same code."""
+ARMV7M = Costs(
+    kernels="scalar",
+    base=13.2,
+    of={
+        "conv": (28.62, 13.28, 61.98, 168.99, 94.01, 16.01, 12, 0, 0, 0),
+        "depthwise": (28.2, 13.42, 59.11, 158.01, 14, 20, 77.95, 9, 7),
+        "max_pool": (25.15, 12.91, 24.01, 0, 0, 0, 9, 5, 7),
+        "average_pool": (32.01, 0, 25.37, 15.02, 4.99, 5),
+        "add": (39.97, 54),
+        "pad": (81.73, 23.84, 4.55, 2.85, 2.52, 0.82, 1.33, 7.16),
+    },
+)
+"""Cortex-M3: no DSP instructions."""
+CORTEX_M4 = Costs(
+    kernels="dsp",
+    base=13.6,
+    of={
+        "conv": (32.75, 14.18, 62.99, 144.99, 90, 17.01, 26, 15, 8.99, 5.01),
+        "depthwise": (30.64, 12.35, 59.02, 131.98, 20.01, 14, 65.93, 9.05, 6.99),
+        "max_pool": (22.38, 11.62, 22.4, 15.79, 9.02, 7, 10.23, 5.01, 7.01),
+        "average_pool": (31.87, 0, 25.22, 15.03, 5, 5),
+        "add": (39.48, 40),
+        "pad": (81.51, 22.51, 6.46, 2.66, 2.62, 0.76, 1.38, 5.41),
+    },
+)
+"""ARMv7E-M; what the compiler makes of it differs by up to 1 % between M4, M7 and M33."""
+CORTEX_M7 = Costs(
+    kernels="dsp",
+    base=13.7,
+    of={
+        "conv": (32.64, 14.18, 62.99, 145.99, 90, 17.03, 26, 15, 6.99, 8.98),
+        "depthwise": (30.67, 13.28, 64.02, 130.98, 19.01, 14, 65.94, 8.05, 6.99),
+        "max_pool": (21.94, 11.1, 23.74, 13.64, 9.03, 7, 10.43, 5.07, 7.01),
+        "average_pool": (35.6, 0, 25.4, 15, 5, 5),
+        "add": (39.9, 39.99),
+        "pad": (81.05, 22.64, 6.34, 2.65, 2.59, 0.76, 1.38, 5.52),
+    },
+)
+"""ARMv7E-M."""
+CORTEX_M33 = Costs(
+    kernels="dsp",
+    base=6.8,
+    of={
+        "conv": (32.06, 14.17, 63.95, 145.99, 90.04, 17.01, 26, 15, 6.99, 9),
+        "depthwise": (29.68, 12.33, 57.05, 132, 20.01, 14, 65.9, 9.06, 6.99),
+        "max_pool": (23.06, 11.49, 22.61, 14.88, 9, 7, 10.04, 5.08, 7),
+        "average_pool": (32.88, 0, 25.22, 14.99, 5, 5),
+        "add": (38.04, 38),
+        "pad": (81.71, 23.8, 4.61, 2.85, 2.56, 0.82, 1.34, 7.21),
+    },
+)
+"""ARMv8-M with DSP instructions."""
+ARMV81M = Costs(
+    kernels="mve",
+    base=6.9,
+    of={
+        "conv": (31.12, 16.34, 62.24, 104.52, 92.08, 31.51, 39.02, 8.74, 0, 0),
+        "depthwise": (23.98, 14.16, 54.01, 80.99, 7.01, 10, 66.95, 8.03, 8),
+        "max_pool": (24.06, 11.47, 22.61, 14.88, 9, 7, 10.08, 5.05, 7),
+        "average_pool": (33.01, 0, 25.35, 15.99, 4.99, 5),
+        "add": (38.12, 38),
+        "pad": (81.71, 23.8, 4.61, 2.85, 2.56, 0.82, 1.34, 7.21),
+    },
+)
+"""Cortex-M55, with vectors."""
+TABLES: dict[Core, Costs] = {
+    "cortex-m0": ARMV6M,
+    "cortex-m0plus": ARMV6M,
+    "cortex-m3": ARMV7M,
+    "cortex-m4": CORTEX_M4,
+    "cortex-m7": CORTEX_M7,
+    "cortex-m33": CORTEX_M33,
+    "cortex-m55": ARMV81M,
+}
