@@ -1,6 +1,6 @@
 """How well do MACs tell instructions, and how well does `cost/latency.py`? A figure of the µNAS paper repeated on a Cortex-M.
 
-    python benchmarks/latency_vs_macs.py [--count 1000] [--others 200] [--draw]     (needs arm-none-eabi-gcc, qemu-system-arm)
+    python benchmarks/latency_vs_macs.py [--count 1000] [--others 120] [--draw]     (needs arm-none-eabi-gcc, qemu-system-arm)
 
 Random architectures of the search space, five input shapes in turn, are exported as C with random weights, and the
 instructions of one inference are counted by QEMU: of the first half call by call, which fits the tables of `cost/latency.py`
@@ -46,7 +46,7 @@ CORES: tuple[Core, ...] = ("cortex-m4", "cortex-m0plus", "cortex-m3", "cortex-m7
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="networks on the Cortex-M4")
-    parser.add_argument("--others", type=int, default=200, help="networks on each other core, the first ones of the same")
+    parser.add_argument("--others", type=int, default=120, help="networks on each other core, the first ones of the same")
     parser.add_argument(
         "--draw", action="store_true", help="only judge the tables and write the page from the counts that are kept"
     )
