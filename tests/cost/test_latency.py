@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from microzoo.cost.latency import DEFAULT_CPI, TABLES, TERMS, instructions, milliseconds, operator_terms
+from microzoo.cost.latency import TABLES, TERMS, instructions, operator_terms
 from microzoo.errors import ArchitectureError
 from microzoo.export.c import c_plan, c_sources
 from microzoo.graph.graph import Graph
@@ -20,6 +20,7 @@ from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, Ma
 from microzoo.measure import emulate
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, sample
+from microzoo.spec.cores import DEFAULT_CPI, milliseconds
 from microzoo.spec.models import Core
 
 CORES = get_args(Core)

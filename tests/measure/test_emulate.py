@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from microzoo.catalog.card import Figure
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure import arm, emulate
 from microzoo.measure.c_runtime import CRuntime
@@ -140,3 +141,13 @@ def test_without_a_tool_values_are_none_with_the_remedy(entry, monkeypatch):
             assert all(figure.value is None and remedy in figure.method for figure in figures.values())
             with pytest.raises(ToolMissingError, match=remedy):
                 emulate.emulate(entry / "c", "cortex-m4", x)
+
+
+def test_latency_by_hand():
+    counted = Figure(value=1_234_567, unit="instructions", kind="emulated", method="counted")
+    # 1,234,567 * 1.3 / 64,000 a millisecond = 25.08.
+    found = emulate.latency(counted, "cortex-m4", 64.0)
+    assert (found.value, found.unit, found.kind) == (25.1, "ms", "estimated")
+    assert "at 64 MHz, 1.3 cycles each on average assumed; nothing was timed" in found.method
+    absent = counted.model_copy(update={"value": None, "method": "not emulated: no qemu"})
+    assert emulate.latency(absent, "cortex-m4", 64.0).value is None

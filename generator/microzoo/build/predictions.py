@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from microzoo.catalog.card import Figure
 from microzoo.cost.c_runtime import ARENA_ALIGNMENT, FITTED_COMPILER, code_bytes
 from microzoo.cost.flash import weight_bytes
+from microzoo.cost.latency import instructions
 from microzoo.cost.liveness import liveness
 from microzoo.cost.predict import TFLM_ALIGNMENT, predict
 from microzoo.cost.tflite_size import tflite_bytes
@@ -24,13 +25,13 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
 from microzoo.spec.models import DatasetSpec, Runtime, TargetSpec
 
-FLASH_SHARE, FILE_SHARE = 0.02, 0.01
-"""Of the measured bytes: how far a prediction of the C's flash, and of the size of the .tflite, may be off."""
+FLASH_SHARE, FILE_SHARE, INSTRUCTIONS_SHARE = 0.02, 0.01, 0.03
+"""Of what is found: how far a prediction of the C's flash, of the size of the .tflite, and of the instructions may be off."""
 
 
 @dataclass(frozen=True)
 class Miss:
-    """A prediction that the files do not bear out. allowed: bytes or MACs that it may be off. excused: why that is no fault of
+    """A prediction that the files do not bear out. allowed: how many it may be off. excused: why that is no fault of
     the prediction, else empty.
     """
 
@@ -58,6 +59,12 @@ def predicted_figures(model: IntegerModel, target: TargetSpec, dataset: DatasetS
         "predicted_ram": _bytes(resources.ram_bytes, f"activations and the RAM of runtime {runtime}"),
         "predicted_flash": _bytes(resources.flash_bytes, f"weights and the code of runtime {runtime}"),
         "predicted_tflite_bytes": _bytes(tflite_bytes(graph, metadata), "layout of the flatbuffer, counted from the graph"),
+        "predicted_instructions": Figure(
+            value=instructions(graph, target.core),
+            unit="instructions",
+            kind="predicted",
+            method=f"how often the loops of the kernels run, counted from the graph, for {target.core}",
+        ),
         "predicted_macs": Figure(value=resources.macs, unit="macs", kind="predicted", method="sum over the graph's operators"),
     }
     if runtime != "c":
@@ -93,10 +100,12 @@ def misses(runtime: Runtime, figures: Mapping[str, Figure]) -> tuple[Miss, ...]:
         ("predicted_macs", "macs", 0.0),
         ("predicted_tflite_bytes", "tflite_bytes", FILE_SHARE),
         (flash, "c_flash", FLASH_SHARE),
+        ("predicted_instructions", "instructions", INSTRUCTIONS_SHARE),
     ):
         expected, actual = _value(figures, predicted), _value(figures, measured)
         if expected is not None and actual is not None and abs(expected - actual) > share * actual:
-            other = measured == "c_flash" and FITTED_COMPILER not in figures[measured].method
+            compiled = measured in ("c_flash", "instructions")
+            other = compiled and FITTED_COMPILER not in figures[measured].method
             excused = f"the prediction is fitted to {FITTED_COMPILER}" if other else ""
             found.append(Miss(predicted, measured, expected, actual, share * actual, excused))
     declared, linked = _value(figures, "c_arena"), _value(figures, "c_static_ram")

@@ -1,4 +1,4 @@
-"""Instructions of one inference of the C export, as a function of the Graph, and the time that they are estimated to take.
+"""Instructions of one inference of the C export, as a function of the Graph.
 
 A sum over operators, each a linear function of how often the loops of its kernel in `export/runtime/microzoo_nn.c` run. Fitted by
 `benchmarks/latency_vs_macs.py` to calls of kernels in random networks on an emulated Cortex-M (arm-none-eabi-gcc 12.2 -O2):
@@ -71,12 +71,6 @@ def instructions(graph: Graph, core: Core) -> int:
             kernel, terms = found
             total += sum(map(mul, costs.of[kernel], terms))
     return round(total)
-
-
-def milliseconds(instructions: int, clock_mhz: float, cycles_per_instruction: float) -> float:
-    """Estimated time of `instructions`, all of which are assumed to take `cycles_per_instruction` on average; see DEFAULT_CPI."""
-    assert clock_mhz > 0 and cycles_per_instruction > 0, (clock_mhz, cycles_per_instruction)
-    return instructions * cycles_per_instruction / (clock_mhz * 1e3)
 
 
 def operator_terms(op: Op, shapes: Mapping[str, Shape], kernels: Kernels) -> tuple[Kernel, tuple[int, ...]] | None:
@@ -162,23 +156,6 @@ def _pad_terms(source: Shape, target: Shape, padding: Pads) -> tuple[int, ...]:
     return (
         1, height, unaligned, aligned * (row // 4), aligned * (row % 4), unaligned * row, filled // 4, filled % 4,
     )  # fmt: skip
-
-
-DEFAULT_CPI: dict[Core, float] = {
-    "cortex-m0": 1.3,
-    "cortex-m0plus": 1.3,
-    "cortex-m3": 1.7,
-    "cortex-m4": 1.3,
-    "cortex-m7": 0.9,
-    "cortex-m33": 1.1,
-    "cortex-m55": 1.3,
-}
-"""Cycles an instruction: an assumption, not a measurement, without wait states of flash and misses of a cache, with a
-multiplier of one cycle on M0 and M0+. For M0, M0+, M3 and M4: the innermost loop of the convolution with the cycles of Arm's
-reference manuals (two for a load, two or three for a taken branch, two for MLA on an M3). Arm publishes no cycles of the
-others: M7 and M33 are taken as an M4, faster by their published CoreMark/MHz (3.40 for M4, 4.02 for M33, 5.01 for M7); M55 is
-a guess, two for a vector.
-"""
 
 
 def _extents(op: Conv | Depthwise, shapes: Mapping[str, Shape]) -> tuple[Counts, Counts]:

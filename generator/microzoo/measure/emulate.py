@@ -26,6 +26,7 @@ from microzoo.measure.c_sources import c_sources
 from microzoo.measure.children import run_together
 from microzoo.measure.runtimes import Int8
 from microzoo.measure.scratch import scratch_folder, write_scratch
+from microzoo.spec.cores import DEFAULT_CPI, milliseconds
 from microzoo.spec.models import Core
 
 EMULATOR = "qemu-system-arm"
@@ -161,6 +162,16 @@ def emulated_ram(static: Figure, stack: Figure) -> Figure:
         return Figure(value=None, unit="bytes", kind="emulated", method=reason)
     method = f"c_static_ram + emulated_stack: {stack.method}"
     return Figure(value=static.value + stack.value, unit="bytes", kind="emulated", method=method)
+
+
+def latency(instructions: Figure, core: Core, clock_mhz: float) -> Figure:
+    """The time that so many `instructions` are estimated to take; no value where they have none."""
+    if instructions.value is None:
+        return Figure(value=None, unit="ms", kind="estimated", method=instructions.method)
+    cycles = DEFAULT_CPI[core]
+    found = milliseconds(instructions.value, clock_mhz, cycles)
+    method = f"instructions of one inference at {clock_mhz:g} MHz, {cycles:g} cycles each on average assumed; nothing was timed"
+    return Figure(value=float(f"{found:.3g}"), unit="ms", kind="estimated", method=method)
 
 
 def _machine(core: Core) -> str:

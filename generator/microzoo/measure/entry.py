@@ -15,7 +15,7 @@ from microzoo.catalog.card import Accuracy, Figure, LayerRow, Limit, Tensor
 from microzoo.errors import MeasurementError
 from microzoo.measure.accuracy import NOMINAL_SECONDS, Labels, accuracy, confusion_matrix
 from microzoo.measure.c_runtime import CRuntime
-from microzoo.measure.emulate import emulated_ram, emulation_figures
+from microzoo.measure.emulate import emulated_ram, emulation_figures, latency
 from microzoo.measure.ethos_u import ethos_figures
 from microzoo.measure.figures import arena_figures, file_figures
 from microzoo.measure.footprint import c_arena_figure, footprint_figures, preparation_figures
@@ -171,7 +171,11 @@ def _emulated(files: EntryFiles, target: TargetSpec, vectors: Vectors | None, fi
     if vectors is None:
         return {}
     found = emulation_figures(files.c_folder, target.core, vectors.golden.input, vectors.golden.output)
-    return found | {"emulated_ram": emulated_ram(figures["c_static_ram"], found["emulated_stack"])}
+    return {
+        **found,
+        "emulated_ram": emulated_ram(figures["c_static_ram"], found["emulated_stack"]),
+        "latency": latency(found["instructions"], target.core, target.clock_mhz),
+    }
 
 
 def end_tensor(model: TfliteModel, ends: tuple[int, ...]) -> Tensor:

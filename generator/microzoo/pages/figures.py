@@ -25,6 +25,7 @@ TITLES = {
     "c_static_ram": "Static RAM of the generated C",
     "c_stack": "Stack of the generated C",
     "instructions": "Instructions of one inference",
+    "latency": "Time of one inference",
     "emulated_stack": "Stack of the generated C, painted",
     "emulated_ram": "RAM of the generated C, with the painted stack",
     "emulated_differences": "Inputs where the emulated core differs in any output",
@@ -50,6 +51,7 @@ TITLES = {
     "predicted_flash": "Flash, predicted",
     "predicted_c_flash": "Flash of the generated C, predicted",
     "predicted_tflite_bytes": "Size of the .tflite, predicted",
+    "predicted_instructions": "Instructions, predicted",
     "predicted_macs": "Multiply-accumulates, predicted",
 }
 """By the name in `Card.figures`; a figure that is not here is shown under its own name."""

@@ -42,6 +42,7 @@ COMPARED = {
     "predicted_flash": "Flash on the target",
     "predicted_c_flash": "Flash of the generated C",
     "predicted_tflite_bytes": "Size of the .tflite",
+    "predicted_instructions": "Instructions of one inference",
     "predicted_macs": "Multiply-accumulates",
 }
 
@@ -123,11 +124,19 @@ def _instructions(card: Card) -> list[dict[str, str]]:
         {
             "title": "Instructions",
             "value": short(found.value),
-            "remark": f"of one inference on a {core_name(card.target.core)}, not cycles",
+            "remark": f"of one inference on a {core_name(card.target.core)}, not cycles{_time(card)}",
             "kind": found.kind,
             "method": found.method,
         }
     ]
+
+
+def _time(card: Card) -> str:
+    """What they are estimated to take, where the card says so."""
+    found = card.figures.get("latency")
+    if found is None or found.value is None:
+        return ""
+    return f"; about {quantity(found.value, found.unit)} at {card.target.clock_mhz:g}\N{NO-BREAK SPACE}MHz, estimated"
 
 
 def compared(card: Card) -> list[dict[str, str]]:
@@ -140,7 +149,11 @@ def compared(card: Card) -> list[dict[str, str]]:
         ("predicted_ram", _as_figure(limit(card, "ram"))),
         ("predicted_flash", _as_figure(limit(card, "flash"))),
     ]
-    later = (("predicted_c_flash", "c_flash"), ("predicted_tflite_bytes", "tflite_bytes"))
+    later = (
+        ("predicted_c_flash", "c_flash"),
+        ("predicted_tflite_bytes", "tflite_bytes"),
+        ("predicted_instructions", "instructions"),
+    )
     pairs += [(name, figure(card, actual)) for name, actual in later if name in card.figures]
     pairs.append(("predicted_macs", figure(card, "macs")))
     found = []
