@@ -149,6 +149,12 @@ def test_a_doctored_prediction_stops_the_build_with_the_numbers(name: str, value
     assert str(caught.value).startswith(f"digits/cortex-m4-64k: {message}; nothing was published")
 
 
+def test_two_percent_of_a_very_small_image_are_less_than_the_fit_can_tell() -> None:
+    small = {"c_flash": 1896, "predicted_flash": 1896 + 80}
+    assert misses("c", figures(small)) == ()
+    assert [miss.allowed for miss in misses("c", figures(small | {"predicted_flash": 1977}))] == [80]
+
+
 def test_without_a_tool_nothing_is_compared_with_it() -> None:
     absent: dict[str, int | None] = dict.fromkeys(("c_flash", "c_static_ram", "arena_head"))
     assert misses("c", figures(absent | {"predicted_flash": 1})) == ()
