@@ -159,18 +159,16 @@ def r2(predicted: Any, seen: Any) -> float:
 
 def table(judged: dict[str, dict[str, float]]) -> Iterator[str]:
     """Markdown."""
-    yield "| core | networks | R², MACs | R², model | mean error, MACs | model | ratio | greatest error, MACs | model |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| core | networks | R², MACs | R², model | error, MACs | error, model | ratio |"
+    yield "|---|---|---|---|---|---|---|"
     for core, found in judged.items():
         cells = [
             f"{found['networks']:,}",
             f"{found['r2_macs']:.3f}",
             f"{floor(1e5 * found['r2_ours']) / 1e5:.5f}",
-            f"{100 * found['mae_macs']:.1f} %",
-            f"{100 * found['mae_ours']:.3f} %",
+            f"{100 * found['mae_macs']:.1f} % ({100 * found['greatest_macs']:.0f} %)",
+            f"{100 * found['mae_ours']:.3f} % ({100 * found['greatest_ours']:.2f} %)",
             f"{found['mae_ours'] / found['mae_macs']:.4f}",
-            f"{100 * found['greatest_macs']:.0f} %",
-            f"{100 * found['greatest_ours']:.2f} %",
         ]
         yield f"| {core} | {' | '.join(cells)} |"
 
@@ -203,7 +201,8 @@ def draw(graphs: Sequence[Graph], kept: dict[str, Any], judged: dict[str, dict[s
         "",
         *table(judged),
         "",
-        kept["setting"],
+        "Errors: mean of the absolute relative error, the greatest in brackets.",
+        f"{kept['setting']}.",
         "",
     ]
     into_page("../method", lines)
