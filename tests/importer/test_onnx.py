@@ -1,5 +1,6 @@
 """Models quantised by onnxruntime itself, and our own: the reference's arithmetic within one step of onnxruntime's a layer."""
 
+import json
 import warnings
 
 import numpy as np
@@ -14,10 +15,13 @@ from microzoo.export.onnx import onnx as exported
 from microzoo.export.tflite import tflite
 from microzoo.importer.builder import with_pads
 from microzoo.importer.onnx import import_onnx
+from microzoo.measure import onnx_child
+from microzoo.measure.onnx_file import _graph, read_onnx
 from microzoo.quantise.reference import run
 
 from ..export.networks import corner_graphs, random_graph, random_inputs  # noqa: TID252  # tests are no package with a name
 from .integer import integer_model
+from .onnx_like import OnnxModel, after_transpose, broadcast_sum, flat_sum, transposed_and_flat, without_zero_point
 
 
 class Images(CalibrationDataReader):
@@ -135,4 +139,88 @@ def test_uint8_weights_are_refused(tmp_path):
         float_model(), tmp_path / "m.onnx", activation_type=QuantType.QUInt8, weight_type=QuantType.QUInt8, per_channel=False
     )
     with pytest.raises(ImportedModelError, match="quantise weights to int8, symmetric"):
+        import_onnx(path)
+
+
+MOVED = {
+    "Conv": lambda m, x: m.conv(x, 4, 4, 3),
+    "MaxPool": lambda m, x: m.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]),
+    "AveragePool": lambda m, x: m.quantised(m.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), 0.2),
+    "GlobalAveragePool": lambda m, x: m.quantised(m.node("GlobalAveragePool", x), 0.2),
+    "ReduceMean": lambda m, x: m.quantised(m.node("ReduceMean", x, axes=[2, 3]), 0.2),
+    "Pad": lambda m, x: m.node("Pad", x, m.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))),
+}
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """What the child reads, read in this process: only its limits and its start are left out."""
+
+    def read(path, *, values):
+        assert values
+        about, arrays = onnx_child.described(onnx_child.with_shapes(onnx_child.read(path.read_bytes())))
+        held = dict(zip(about["constants"], arrays, strict=True))
+        return _graph(json.loads(json.dumps(about)), held, path.stat().st_size, str(path))
+
+    monkeypatch.setattr("microzoo.importer.onnx.read_onnx", read)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(data):
+        (tmp_path / "m.onnx").write_bytes(data)
+        return tmp_path / "m.onnx"
+
+    return write
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("kind", MOVED)
+def test_maps_that_a_transpose_put_channels_last_are_refused(written, kind):
+    with pytest.raises(ImportedModelError, match=rf"\({kind}, .*was transposed to channels last; after that only"):
+        import_onnx(written(after_transpose(MOVED[kind])))
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(("make", "text"), [(flat_sum, "the file's own order"), (broadcast_sum, r"\(1, 8, 1, 1\) and \(1, 8\)")])
+def test_sums_of_elements_in_different_orders_are_refused(written, make, text):
+    with pytest.raises(ImportedModelError, match=rf"\(Add, .*{text}"):
+        import_onnx(written(make()))
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    "data",
+    [
+        without_zero_point(opset=13),
+        without_zero_point(opset=21),
+        transposed_and_flat(added=False),
+        transposed_and_flat(added=True),
+    ],
+    ids=["int8 input", "output_dtype", "channels last and flat", "channels last, flat and added"],
+)
+def test_what_is_written_by_hand_is_within_a_step_a_layer_of_onnxruntime(written, data):
+    path = written(data)
+    model = import_onnx(path).model
+    source, target = model.tensors["input"], model.tensors[model.graph.output]
+    q = np.random.default_rng(2).integers(-128, 128, (30, *model.graph.input_shape), dtype=np.int8)
+    images = q.transpose(0, 3, 1, 2)
+    if onnx.load(path).graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT:
+        images = (images.astype(np.float32) - source.zero_point) * np.float32(source.scale)
+    ours = (run(model, q).astype(np.float64) - target.zero_point) * target.scale
+    steps = np.abs(ours - in_onnxruntime(path, images)) / target.scale
+    # A step of an early layer is less than one of the output, and clipped ones are equal.
+    assert steps.max() < 2.01 and np.mean(steps > 0.5) < 0.5, (steps.max(), np.mean(steps > 0.5))
+    assert np.unique(run(model, q)).size > 20
+
+
+def test_the_shape_that_the_file_states_is_compared(written, monkeypatch):
+    m = OnnxModel((1, 2, 3, 3))
+    path = written(m.data(m.conv(m.quantised("x"), 2, 4)))
+    graph = read_onnx(path, values=True)
+    (output,) = graph.outputs
+    monkeypatch.setattr("microzoo.importer.onnx.read_onnx", lambda *_, **__: graph)
+    import_onnx(path)
+    graph.shapes[output] = (1, 3, 4, 3)
+    with pytest.raises(ImportedModelError, match=r"has the shape \(1, 3, 4, 3\) in the file, its inputs make it \(1, 4, 3, 3\)"):
         import_onnx(path)

@@ -52,10 +52,11 @@ class _Constant:
 
 @dataclass(frozen=True)
 class _Pending:
-    """A float result that waits for its QuantizeLinear. make: (quantisation, relu) -> the builder's tensor."""
+    """A float result that waits for its QuantizeLinear. make: (quantisation, relu) -> the builder's tensor; moved: see _Value."""
 
     make: Callable[[Quantisation, bool], str]
     activation: str = "NONE"
+    moved: bool = False
 
 
 def import_onnx(path: Path, *, drop_softmax: bool = False) -> Imported:
@@ -106,6 +107,7 @@ class _Importer:
             if rule is None:
                 raise self.builder.refuse("this operator is not supported", f"supported are {', '.join(SUPPORTED)}")
             rule(node)
+            self.check_shape(node.outputs[0])
         self.builder.place = ""
         (source,), (output,) = self.graph.inputs, self.graph.outputs
         if output not in self.values:
@@ -135,15 +137,47 @@ class _Importer:
             "quantise the model with onnxruntime's quantize_static, QDQ format",
         )
 
-    def put(self, node: OnnxNode, make: Callable[[Quantisation, bool], str]) -> None:
-        self.pending[node.outputs[0]] = _Pending(make)
+    def map(self, name: str) -> str:
+        """The builder's tensor for what an operator reads as a map with its channels first."""
+        value = self.value(name)
+        if value.moved:
+            raise self.builder.refuse(
+                f'it reads "{name}", which was transposed to channels last',
+                "after that only flattening and products are supported",
+            )
+        return value.name
+
+    def check_shape(self, name: str) -> None:
+        """The builder's shape of an int8 tensor must be the one that the file has for it."""
+        if name not in self.values:
+            return
+        value, stated = self.values[name], self.graph.shapes[name]
+        found = self.builder.shapes[value.name]
+        expected: tuple[int, ...] = (1, prod(found))
+        if len(stated) == 4 and len(found) == 3:
+            height, width, channels = found
+            expected = (1, height, width, channels) if value.moved else (1, channels, height, width)
+        if stated != expected:
+            raise self.builder.refuse(f'"{name}" has the shape {stated} in the file, its inputs make it {expected}')
+
+    def reordered(self, value: _Value) -> bool:
+        """Whether the elements stand in another order than in the file: a map of several places and channels, or its view."""
+        shape = self.builder.shapes[self.builder.maps.get(value.name, value.name)]
+        return not value.moved and len(shape) == 3 and prod(shape[:2]) > 1 and shape[2] > 1
+
+    def put(self, node: OnnxNode, make: Callable[[Quantisation, bool], str], *, moved: bool = False) -> None:
+        self.pending[node.outputs[0]] = _Pending(make, moved=moved)
 
     def parameters(self, node: OnnxNode) -> Quantisation:
         """Scale and zero point of a QuantizeLinear or DequantizeLinear of an activation, as int8."""
         scale = self.constants.get(node.inputs[1])
         if scale is None:
             raise self.builder.refuse("its scale is computed; it must be a constant")
-        zero = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else _Constant(np.zeros(1, np.uint8))
+        if len(node.inputs) > 2 and node.inputs[2]:
+            zero = self.constants.get(node.inputs[2])
+        else:  # left out it is 0 of the quantised side's type
+            quantised = self.graph.dtypes[(node.inputs if node.kind == "DequantizeLinear" else node.outputs)[0]]
+            zero = _Constant(np.zeros(1, {"INT8": np.int8, "UINT8": np.uint8}.get(quantised, np.int32)))
         if zero is None or zero.values.dtype not in (np.int8, np.uint8):
             raise self.builder.refuse("its zero point must be a constant, int8 or uint8", "quantise activations to 8 bits")
         shift = 128 if zero.values.dtype == np.uint8 else 0
@@ -160,7 +194,7 @@ class _Importer:
             relu = fused_relu(waiting.activation, to)
             if relu is None:
                 raise self.builder.refuse(f"the {waiting.activation} before it cuts off within the int8 range")
-            self.values[node.outputs[0]] = _Value(waiting.make(to, relu))
+            self.values[node.outputs[0]] = _Value(waiting.make(to, relu), waiting.moved)
         else:
             value = self.value(source)
             if source in self.after_softmax:
@@ -214,7 +248,7 @@ class _Importer:
             if bounds not in known:
                 raise self.builder.refuse(f"it clips to {bounds}", f"known are {', '.join(map(str, known))}")
             kind = known[bounds]
-        self.pending[node.outputs[0]] = _Pending(waiting.make, kind)
+        self.pending[node.outputs[0]] = _Pending(waiting.make, kind, waiting.moved)
 
     def weights(self, node: OnnxNode, channels: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """int8 weights, and their scales, along `channels` if several."""
@@ -263,7 +297,7 @@ class _Importer:
         return (stride[0], stride[1]), (top, bottom, left, right)
 
     def conv(self, node: OnnxNode) -> None:
-        source, (weight, scales) = self.value(node.inputs[0]).name, self.weights(node, 0)
+        source, (weight, scales) = self.map(node.inputs[0]), self.weights(node, 0)
         shape, groups = self.builder.shapes[source], int(node.attributes.get("group", 1))
         if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[2]:
             raise self.builder.refuse(
@@ -307,12 +341,19 @@ class _Importer:
         if any(name in self.constants for name in node.inputs):
             raise self.builder.refuse("it adds a constant", "fold it into a bias before quantising")
         left, right = (self.value(name) for name in node.inputs[:2])
-        if left.moved != right.moved:
-            raise self.builder.refuse("its operands have different layouts")
-        self.put(node, lambda to, relu: self.builder.add(left.name, right.name, to, relu))
+        shapes = [self.graph.shapes[name] for name in (*node.inputs[:2], node.outputs[0])]
+        if shapes.count(shapes[0]) != 3:
+            raise self.builder.refuse(f"it adds shapes {shapes[0]} and {shapes[1]}", "only equal shapes are supported")
+        if self.reordered(left) != self.reordered(right):
+            raise self.builder.refuse(
+                "it adds the elements of a map, which are channels last here, to some that stand in the file's own order",
+                "add maps of one layout, or flat tensors that products made",
+            )
+        moved = left.moved or right.moved
+        self.put(node, lambda to, relu: self.builder.add(left.name, right.name, to, relu), moved=moved)
 
     def max_pool(self, node: OnnxNode) -> None:
-        source = self.value(node.inputs[0]).name
+        source = self.map(node.inputs[0])
         kernel, stride = self.pool_window(node, source)
         self.values[node.outputs[0]] = _Value(self.builder.pool(MaxPool, source, kernel, stride))
 
@@ -327,7 +368,7 @@ class _Importer:
 
     def average_pool(self, node: OnnxNode) -> None:
         """A mean at its input's scale is AvgPool; at another one a depthwise convolution of ones, its weight scale 1 / count."""
-        source = self.value(node.inputs[0]).name
+        source = self.map(node.inputs[0])
         shape = self.builder.shapes[source]
         if node.kind == "AveragePool":
             kernel, stride = self.pool_window(node, source)
@@ -349,7 +390,7 @@ class _Importer:
         return [int(axis) for axis in (given.values.reshape(-1) if given is not None else node.attributes.get("axes", []))]
 
     def pad(self, node: OnnxNode) -> None:
-        source, given = self.value(node.inputs[0]).name, self.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        source, given = self.map(node.inputs[0]), self.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
         fill = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
         margins = given.values.reshape(-1).tolist() if given is not None else []
         if node.attributes.get("mode", "constant") != "constant" or (fill is not None and fill.values.any()):
