@@ -16,6 +16,7 @@ from microzoo.measure.activations import lifetimes, peak_bytes, planned_bytes
 from microzoo.measure.arena import measure_arena
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp, TfliteTensor, parse_tflite
 
+from ..measure.files import rewritten  # noqa: TID252  # tests are no package with a name
 from .runs import images, outputs
 from .tf_like import TfModel, branches, corners, mobile
 
@@ -206,9 +207,51 @@ def test_a_plan_that_is_there_is_replaced(packed):
     assert sum(entry.name == b"OfflineMemoryAllocation" for entry in model.metadata) == 1
 
 
-def test_variables_are_refused(files):
-    from ..measure.files import rewritten  # noqa: TID252  # tests are no package with a name
+@pytest.fixture(scope="module")
+def two_plans(files) -> dict[str, bytes]:
+    """The same file with both plans: the first puts all tensors at 0, the second is sound; and the other way round."""
+    model = parse_tflite(files["branches"])
+    good, bad = place(model).offsets, tuple(min(offset, 0) for offset in place(model).offsets)
 
+    def file(*plans: tuple[int, ...]) -> bytes:
+        def change(m):
+            m.metadata = m.metadata or []
+            for plan in plans:
+                m.buffers.append(
+                    schema.BufferT(data=np.frombuffer(np.array([1, 0, len(plan), *plan], "<i4").tobytes(), np.uint8))
+                )
+                m.metadata.append(schema.MetadataT(name=b"OfflineMemoryAllocation", buffer=len(m.buffers) - 1))
+
+        return rewritten(files["branches"], change)
+
+    return {"sound last": file(bad, good), "sound first": file(good, bad)}
+
+
+def test_of_several_plans_the_last_counts_and_none_is_left_beside_ours(two_plans, packed, monkeypatch):
+    assert planned_bytes(parse_tflite(two_plans["sound last"])) is not None
+    with pytest.raises(MeasurementError, match="the memory plan overlaps"):
+        planned_bytes(parse_tflite(two_plans["sound first"]))
+    monkeypatch.setattr("microzoo.importer.repack.run_together", without_child)
+    for name, data in two_plans.items():
+        found = repack(data, name)
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(found, 0))
+        assert sum(entry.name == b"OfflineMemoryAllocation" for entry in model.metadata) == 1, name
+        assert parse_tflite(found).offline_offsets == parse_tflite(packed["branches"]).offline_offsets, name
+        assert repack(found, name) == found, name
+
+
+@pytest.mark.tflm
+def test_tflm_obeys_the_last_plan(files, two_plans, tmp_path, monkeypatch):
+    monkeypatch.setattr("microzoo.importer.repack.run_together", without_child)
+    names = ["sound last", "sound first"]
+    every = [files["branches"], *(two_plans[name] for name in names), *(repack(two_plans[name], name) for name in names)]
+    x = images((8, 8, 4), 6, 0)
+    plain, last, first, *after = outputs("tflm", every, [x] * 5, tmp_path)
+    assert np.array_equal(plain, last) and not np.array_equal(plain, first)
+    assert all(np.array_equal(plain, each) for each in after)
+
+
+def test_variables_are_refused(files):
     data = rewritten(files["mobile"], lambda m: setattr(m.subgraphs[0].tensors[0], "isVariable", True))
     with pytest.raises(MeasurementError, match="it holds variables") as caught:
         repack(data, "v.tflite")

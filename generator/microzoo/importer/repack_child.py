@@ -55,19 +55,21 @@ def rewrite(data: bytes, order: list[int], offsets: list[int]) -> bytes:
 
 
 def _set_metadata(model: Any, name: str, content: bytes) -> None:
-    model.metadata = model.metadata or []
-    for entry in model.metadata:
-        if entry.name in (name, name.encode()):
-            shared = any(other is not entry and other.buffer == entry.buffer for other in model.metadata) or any(
-                tensor.buffer == entry.buffer for tensor in model.subgraphs[0].tensors
-            )
-            if not shared:
-                model.buffers[entry.buffer].data = content
-                return
-            model.metadata = [other for other in model.metadata if other is not entry]
-            break
-    model.buffers.append(schema.BufferT(data=content))
-    model.metadata.append(schema.MetadataT(name=name, buffer=len(model.buffers) - 1))
+    """`content` as the only entry of that name: of several, TFLM obeys the last. A buffer of its own is used again."""
+    entries = model.metadata or []
+    old = [entry for entry in entries if entry.name in (name, name.encode())]
+    model.metadata = [entry for entry in entries if entry not in old]
+    others = {0, *(entry.buffer for entry in model.metadata), *(tensor.buffer for tensor in model.subgraphs[0].tensors)}
+    own = [entry.buffer for entry in old if entry.buffer not in others]
+    for index in own:
+        model.buffers[index].data = None
+    if own:
+        index = own[0]
+        model.buffers[index].data = content
+    else:
+        index = len(model.buffers)
+        model.buffers.append(schema.BufferT(data=content))
+    model.metadata.append(schema.MetadataT(name=name, buffer=index))
 
 
 def _aligned(buffer: Any) -> _Buffer:

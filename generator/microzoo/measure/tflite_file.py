@@ -300,7 +300,11 @@ class _Parser:
             raise self.refuse("the graph lacks an input or an output, or an output is never written")
 
     def offline_offsets(self, tensors: int) -> tuple[int, ...] | None:
-        """The plan in the metadata: int32 words version, subgraph, count, then offsets (TFLM, memory_management.md)."""
+        """The plan in the metadata: int32 words version, subgraph, count, then offsets (TFLM, memory_management.md).
+
+        Of several the last, as TFLM has it (GetOfflinePlannedOffsets).
+        """
+        found: tuple[int, ...] | None = None
         for index in self.count("metadata", self.root.MetadataLength()):
             entry = self.root.Metadata(index)
             if entry.Name() != OFFLINE_PLAN.encode():
@@ -314,8 +318,8 @@ class _Parser:
             words = np.frombuffer(raw, "<i4").tolist()
             if words[2] != tensors or min(words[3:]) < -1:
                 raise self.refuse(f"{OFFLINE_PLAN} counts {words[2]} tensors of {tensors}, least offset {min(words[3:])}")
-            return tuple(words[3:])
-        return None
+            found = tuple(words[3:])
+        return found
 
 
 _OPTIONS = {
