@@ -16,7 +16,7 @@ from microzoo.export.tflite import tflite
 from microzoo.importer.builder import with_pads
 from microzoo.importer.onnx import import_onnx
 from microzoo.measure import onnx_child
-from microzoo.measure.onnx_file import _graph, read_onnx
+from microzoo.measure.onnx_file import _graph, fused, read_onnx
 from microzoo.quantise.reference import run
 
 from ..export.networks import corner_graphs, random_graph, random_inputs  # noqa: TID252  # tests are no package with a name
@@ -224,3 +224,48 @@ def test_the_shape_that_the_file_states_is_compared(written, monkeypatch):
     graph.shapes[output] = (1, 3, 4, 3)
     with pytest.raises(ImportedModelError, match=r"has the shape \(1, 3, 4, 3\) in the file, its inputs make it \(1, 4, 3, 3\)"):
         import_onnx(path)
+
+
+def _attribute(kind, name, value):
+    return lambda m: m.find(kind).attribute.append(helper.make_attribute(name, value))
+
+
+def _one_input(kind):
+    return lambda m: [m.find(kind).input.pop() for _ in range(2)]
+
+
+def _mean_over(m):
+    m.node("ReduceMean", m.find("DequantizeLinear").output[0], axes=3)
+
+
+def _weights_without_scale(m):
+    name = m.find("DequantizeLinear", 1).input[1]
+    constant = next(each for each in m.constants if each.name == name)
+    constant.CopyFrom(numpy_helper.from_array(np.zeros(0, np.float32), name))
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (_one_input("QuantizeLinear"), r"operator 0 \(QuantizeLinear, .*malformed"),
+        (_one_input("DequantizeLinear"), r"operator 1 \(DequantizeLinear, .*malformed"),
+        (_attribute("Conv", "group", "abc"), r"operator 3 \(Conv, .*malformed .*'abc'\); export the model again"),
+        (_mean_over, r"\(ReduceMean, .*malformed"),
+        (_weights_without_scale, r"\(Conv, .*its weights have no scale"),
+    ],
+)
+def test_malformed_operators_are_one_line(written, change, text):
+    m = OnnxModel((1, 2, 3, 3))
+    output = m.gemm(m.node("Flatten", m.conv(m.quantised("x"), 2, 4, 3)), 4, 5)
+    change(m)
+    with pytest.raises(ImportedModelError, match=text) as caught:
+        import_onnx(written(m.data(output)))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_attribute_of_another_type_is_no_window(written):
+    m = OnnxModel((1, 4))
+    path = written(m.data(m.node("Relu", "x", strides=[1.5, 0.0], kernel_shape=[0.5, 2.5])))
+    (op,) = fused(read_onnx(path)).ops
+    assert (op.kernel, op.stride) == (None, None)

@@ -190,9 +190,37 @@ def _wrong_shape():
     return m.data([x], [m.dense(y, 3)])
 
 
+def _constant_output():
+    m, x = _started(shape=(1, 6, 6, 3))
+    m.conv(x, 4)
+    return m.data([x], [m.constant(np.zeros((1, 4), np.int8), 0.1)])
+
+
+def _reshape_of_nothing():
+    m, x = _started(shape=(1, 6, 6, 3))
+    y = m.op("RESHAPE", [], m.tensor((1, 6, 6, 3), 0.05, 1))
+    return m.data([x], [m.conv(y, 4)])
+
+
+def _end_of_nothing(kind, *inputs):
+    m, x = _started(shape=(1, 6, 6, 3))
+    m.conv(x, 4)
+    return m.data([x], [m.op(kind, list(inputs), m.tensor((1, 4), 1 / 256, -128))])
+
+
+def _tiny_relu6():
+    m, x = _started(shape=(1, 6, 6, 3))
+    return m.data([x], [m.conv(x, 4, activation="RELU6", scale=1.2e-38)])
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
+        (_constant_output, r'its output "functional/tensor:\d+" is a constant'),
+        (_reshape_of_nothing, r"operator 0 \(RESHAPE, .*its input 0 is a constant or missing"),
+        (lambda: _end_of_nothing("SOFTMAX"), r"operator 1 \(SOFTMAX, .*reads nothing"),
+        (lambda: _end_of_nothing("QUANTIZE", -1), r"operator 1 \(QUANTIZE, .*reads nothing"),
+        (_tiny_relu6, "too far apart"),
         (_relu6, r"operator 0 \(CONV_2D, .*fused RELU6 cuts off within the int8 range"),
         (_dilated, r"operator 0 \(CONV_2D, .*dilation is \(2, 2\)"),
         (_grouped, r"groups are not supported"),
@@ -232,6 +260,8 @@ def test_fused_activations_by_hand():
     assert fused_relu("RELU_N1_TO_1", Quantisation(1 / 127, 0)) is None  # -1 is -127
     assert fused_relu("RELU_N1_TO_1", Quantisation(1 / 128, 0)) is False  # -1 is -128, 1 is 128
     assert fused_relu("TANH", to) is None
+    assert fused_relu("RELU6", Quantisation(1.2e-38, 3)) is True  # 6 is beyond any number
+    assert fused_relu("RELU_N1_TO_1", Quantisation(1.2e-38, 3)) is False
 
 
 def test_means_of_few_values_by_brute_force():

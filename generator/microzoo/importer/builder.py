@@ -44,6 +44,8 @@ MAX_ONES = 1 << 20
 """Most weights of a depthwise convolution that stands for a mean."""
 MAX_RATIO = 2.0**31
 """Largest ratio of scales that a multiplier holds."""
+MALFORMED = (IndexError, KeyError, ValueError, TypeError, OverflowError, ZeroDivisionError)
+"""What reading an operator raises that lacks an input or has an attribute of another type: a file may hold any."""
 
 
 @dataclass
@@ -64,6 +66,14 @@ class Builder:
     def refuse(self, problem: str, remedy: str = "") -> ImportedModelError:
         """An error about the operator at hand."""
         return ImportedModelError(f"{self.place or self.where}: {problem}", remedy)
+
+    def malformed(self, error: Exception) -> ImportedModelError:
+        """An error about the operator at hand, of which something of MALFORMED says that its kind has none like it."""
+        cause = "".join(str(error).splitlines()[:1])[:100]
+        return self.refuse(
+            f"a malformed operator: its inputs or attributes are not those of its kind ({type(error).__name__}: {cause})",
+            "export the model again with a current converter",
+        )
 
     def input(self, shape: Shape, quantisation: Quantisation) -> str:
         """The model's input, a map."""
@@ -228,7 +238,10 @@ def fused_relu(activation: str, to: Quantisation) -> bool | None:
 
 
 def _quantised(real: float, to: Quantisation) -> int:
-    steps = float(np.float32(real) / np.float32(to.scale))
+    with np.errstate(over="ignore"):
+        steps = float(np.float32(real) / np.float32(to.scale))
+    if not isfinite(steps):  # a scale next to nothing: far beyond int8
+        steps = float(np.sign(real) * INT32_MAX)
     return to.zero_point + int(np.sign(steps) * np.floor(abs(steps) + 0.5))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerWeights, Quantisation
 from microzoo.graph.ops import Conv, Depthwise, MaxPool, Pads, same_padding
-from microzoo.importer.builder import Builder, fused_relu
+from microzoo.importer.builder import MALFORMED, Builder, fused_relu
 from microzoo.importer.tflite import Imported
 from microzoo.measure.onnx_file import OnnxGraph, OnnxNode, read_onnx
 
@@ -98,6 +98,12 @@ class _Importer:
         }
 
     def run(self) -> Imported:
+        try:
+            return self.walk()
+        except MALFORMED as error:
+            raise self.builder.malformed(error) from error
+
+    def walk(self) -> Imported:
         if len(self.graph.inputs) != 1 or len(self.graph.outputs) != 1:
             ends = f"{len(self.graph.inputs)} inputs and {len(self.graph.outputs)} outputs"
             raise ImportedModelError(f"{self.where}: it has {ends}", "one of each is supported")
@@ -257,6 +263,8 @@ class _Importer:
             kind = "computed" if found is None else str(found.values.dtype)
             raise self.builder.refuse(f"its weights are {kind}, supported is int8, symmetric", "quantise with weight_type=QInt8")
         scales = found.scale.reshape(-1)
+        if not len(scales):
+            raise self.builder.refuse("its weights have no scale")
         if len(scales) > 1 and (found.axis != channels or len(scales) != found.values.shape[channels]):
             raise self.builder.refuse(f"{len(scales)} scales along dimension {found.axis} of weights {found.values.shape}")
         return found.values, scales

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import AvgPool, Conv, Depthwise, MaxPool, Pads, Shape, same_padding, windows
-from microzoo.importer.builder import Builder, fused_relu
+from microzoo.importer.builder import MALFORMED, Builder, fused_relu
 from microzoo.importer.mean import same_mean
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp, TfliteTensor, constants, parse_tflite
 
@@ -70,6 +70,12 @@ class _Importer:
         }
 
     def run(self) -> Imported:
+        try:
+            return self.walk()
+        except MALFORMED as error:
+            raise self.builder.malformed(error) from error
+
+    def walk(self) -> Imported:
         if len(self.file.inputs) != 1 or len(self.file.outputs) != 1:
             ends = f"{len(self.file.inputs)} inputs and {len(self.file.outputs)} outputs"
             raise ImportedModelError(f"{self.where}: it has {ends}", "one of each is supported")
@@ -87,6 +93,8 @@ class _Importer:
             self.names[op.outputs[0]] = rule(op)
         self.builder.place = ""
         self.activation(result)
+        if result not in self.names:
+            raise self.builder.refuse(f'its output "{self.file.tensors[result].name}" is a constant; it must be computed')
         return Imported(self.builder.finish(self.names[result]), tuple(self.notes))
 
     def place(self, index: int, op: TfliteOp) -> str:
@@ -111,6 +119,8 @@ class _Importer:
             if not ops or ops[-1][1].kind not in kinds or ops[-1][1].outputs != (result,):
                 continue
             place, op = self.place(*ops[-1]), ops[-1][1]
+            if not op.inputs or op.inputs[0] < 0:
+                raise ImportedModelError(f"{place}: it reads nothing", "export the model again")
             if self.readers(result) != 1 or self.readers(op.inputs[0]) != 1:
                 continue
             if op.kind == "SOFTMAX" and not self.drop_softmax:
@@ -146,7 +156,7 @@ class _Importer:
     def start(self, source: int, ops: list[tuple[int, TfliteOp]]) -> None:
         """The builder's input. Reshapes that alone read the input only give it its shape."""
         first = source
-        while ops and ops[0][1].kind in VIEWS and ops[0][1].inputs[0] == source and self.readers(source) == 1:
+        while ops and ops[0][1].kind in VIEWS and ops[0][1].inputs[:1] == (source,) and self.readers(source) == 1:
             following = ops[0][1].outputs[0]
             if len(self.file.tensors[following].shape) < len(self.file.tensors[source].shape):
                 break

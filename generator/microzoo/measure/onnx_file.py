@@ -166,4 +166,7 @@ def _tensor(graph: OnnxGraph, name: str, *, constant: bool) -> TfliteTensor:
 
 
 def _pair(values: Any) -> tuple[int, int] | None:
-    return (int(values[0]), int(values[1])) if isinstance(values, list) and len(values) == 2 else None
+    """Two whole numbers; None for what any other operator may call so."""
+    if not isinstance(values, list) or len(values) != 2 or not all(isinstance(each, int) for each in values):
+        return None
+    return values[0], values[1]
