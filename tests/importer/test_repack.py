@@ -1,6 +1,7 @@
 """A file with a plan of its own: everything else as it was, the same outputs in both runtimes, the head that was promised."""
 
 import json
+import time
 from itertools import permutations
 
 import numpy as np
@@ -9,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from microzoo.errors import MeasurementError
 from microzoo.importer.order import best_order, reordered
-from microzoo.importer.place import place
+from microzoo.importer.place import ALIGNMENT, MOST_MEETINGS, _blocks, _bound, _meetings, _pairs, place
 from microzoo.importer.repack import SECONDS, planned, repack
 from microzoo.importer.repack_child import rewrite
 from microzoo.measure.activations import lifetimes, peak_bytes, planned_bytes
@@ -157,8 +158,10 @@ def test_the_best_order_equals_brute_force():
     assert better > 20
 
 
-def test_placed_tensors_survive_a_simulated_run():
+@pytest.mark.parametrize("most", [MOST_MEETINGS, 0], ids=["by size", "in order"])
+def test_placed_tensors_survive_a_simulated_run(monkeypatch, most):
     """Each tensor's bytes are written with its own number and must still stand there whenever it is read."""
+    monkeypatch.setattr("microzoo.importer.place.MOST_MEETINGS", most)
     in_place = 0
     for seed in range(300):
         model = random_model(seed)
@@ -192,6 +195,50 @@ def test_placed_tensors_survive_a_simulated_run():
         assert all(offset % 16 == 0 for offset in placement.offsets)
         assert placement.total_bytes >= max(model.tensors[tensor].bytes for tensor in lifetimes(model))
     assert in_place > 20
+
+
+def test_the_bound_and_the_pairs_equal_brute_force():
+    for seed in range(100):
+        model = random_model(seed)
+        blocks, steps = _blocks(model), len(model.ops)
+        bound = 0
+        for step in range(steps):
+            sizes = [block.size for block in blocks if block.first <= step <= block.last]
+            gaps = [-size % ALIGNMENT for size in sizes]
+            bound = max(bound, sum(sizes) + sum(gaps) - max(gaps))
+        assert _bound(blocks, steps) == bound, seed
+        assert _pairs(blocks, steps) == (sum(map(len, _meetings(blocks, steps))) - len(blocks)) // 2, seed
+
+
+def chain(count: int) -> TfliteModel:
+    """One operator after the other, with a sound plan."""
+    tensors = tuple(TfliteTensor(f"t{i}", (1, 64), "INT8", 64, False, (), ()) for i in range(count + 1))
+    ops = tuple(TfliteOp("LOGISTIC", (i,), (i + 1,)) for i in range(count))
+    return TfliteModel(tensors, ops, (0,), (count,), tuple(i % 2 * 64 for i in range(count + 1)), 0)
+
+
+def wide(count: int) -> TfliteModel:
+    """All from the input, kept to one sum at the end."""
+    tensors = tuple(TfliteTensor(f"t{i}", (1, 20), "INT8", 20, False, (), ()) for i in range(count + 2))
+    ops = (
+        *(TfliteOp("LOGISTIC", (0,), (i + 1,)) for i in range(count)),
+        TfliteOp("CONCATENATION", tuple(range(1, count + 1)), (count + 1,)),
+    )
+    return TfliteModel(tensors, ops, (0,), (count + 1,), None, 0)
+
+
+def test_long_and_wide_graphs_take_little_time():
+    """Seconds of quadratic or unbounded work before, hundredths now; the bound leaves room for a slow machine."""
+    started = time.process_time()
+    assert planned_bytes(chain(2000)) == 128
+    assert planned(chain(2000))[1].total_bytes == 128
+    # 1,200 blocks of 20 bytes, each but the topmost takes 32: all of them and the result, or the input in its place.
+    placement = place(wide(1200))
+    assert placement.total_bytes == placement.peak_bytes == 1200 * 32 + 20
+    assert peak_bytes(wide(9990)) == 9991 * 20
+    with pytest.raises(MeasurementError, match=r"live for too long to be placed: .* give a model with fewer branches"):
+        place(wide(9990))
+    assert time.process_time() - started < 6
 
 
 def test_an_input_is_never_written_over():

@@ -17,7 +17,8 @@ from microzoo.export.onnx import onnx
 from microzoo.export.tflite import tflite
 from microzoo.graph.integer import IntegerModel
 from microzoo.importer.builder import with_pads
-from microzoo.importer.repack import planned, repack
+from microzoo.importer.place import Placement
+from microzoo.importer.repack import repack_with_plan
 from microzoo.measure.activations import peak_bytes
 from microzoo.measure.arena import measure_arena
 from microzoo.measure.scratch import scratch_folder, write_scratch
@@ -76,8 +77,12 @@ def pack(
     model = _integer(path, data, formats, drop_softmax, notes)
     made: dict[str, bytes] = {}
     repacked: bytes | None = None
+    placement: Placement | None = None
     if _wanted("tflite", formats):
-        repacked = repack(data, str(path)) if path.suffix == ".tflite" else _exported("tflite", model, notes)
+        if path.suffix == ".tflite":
+            repacked, placement = repack_with_plan(data, str(path))
+        else:
+            repacked = _exported("tflite", model, notes)
         made |= {} if repacked is None else {f"{stem}.tflite": repacked}
     if model is not None and _wanted("c", formats):
         made |= {f"c/{file}": text.encode() for file, text in c_sources(model, name=c_identifier(stem)).items()}
@@ -87,7 +92,7 @@ def pack(
         raise ImportedModelError(f"{path}: nothing can be written: {notes[-1] if notes else 'no format was asked for'}")
     files = tuple(out / relative for relative in made)
     _refuse_overwriting(path, files, force=force)
-    savings = _tflite_savings(path, before, data, repacked) if repacked is not None else []
+    savings = _tflite_savings(before, data, repacked, placement) if repacked is not None else []
     savings += _c_savings(model, before) if model is not None and _wanted("c", formats) else []
     for file, content in zip(files, made.values(), strict=True):
         write_atomically(file, content)
@@ -129,11 +134,11 @@ def _exported(kind: str, model: IntegerModel | None, notes: list[str]) -> bytes 
         return None
 
 
-def _tflite_savings(path: Path, before: TfliteModel, data: bytes, content: bytes) -> list[Saving]:
-    if path.suffix != ".tflite":
+def _tflite_savings(before: TfliteModel, data: bytes, content: bytes, placement: Placement | None) -> list[Saving]:
+    """placement: where the file was a .tflite already."""
+    if placement is None:
         return [Saving("tflite_file_bytes", None, len(content))]
     # Both heads are TFLM's own record; without it, what the plan takes against what is live.
-    _, placement = planned(before)
     heads, note = _heads(data, content)
     return [
         Saving("live_peak_bytes", peak_bytes(before), placement.peak_bytes, "file order, nothing in place; best order, in place"),

@@ -2,7 +2,8 @@
 
 What may share bytes is what `export.plan` lets share, on any type: a RESHAPE is a view of its input, and an int8 ADD writes over
 an operand that nothing reads afterwards, unless that is a view of the model's input or output. Blocks are placed by first fit,
-the largest first; while one of them ends beyond the bound, it is moved forward in that order (seeded).
+the largest first; while one of them ends beyond the bound, it is moved forward in that order (seeded). Where very many meet, they
+are placed once, in the order of execution.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from microzoo.measure.activations import lifetimes, may_add_in_place
+from microzoo.measure.activations import check_spans, lifetimes, may_add_in_place
 from microzoo.measure.tflite_file import TfliteModel
 
 ALIGNMENT = 16
 """TFLM refuses offsets that are no multiple of it (MicroArenaBufferAlignment)."""
 TRIES, MOST_STEPS = 400, 5_000_000
 """Orders tried, fewer where blocks meet so often that it would take more than seconds."""
+
+MOST_MEETINGS = 500_000
+"""Pairs of blocks in use together up to which blocks are placed by size: beyond, one pass in the order of execution."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,16 @@ class _Block:
 
 
 def place(model: TfliteModel) -> Placement:
-    """Offsets for the operators in the order that `model` has. The same graph gives the same offsets everywhere."""
-    blocks = _blocks(model)
-    bound = _bound(blocks, max(len(model.ops), 1))
+    """Offsets for the operators in the order that `model` has. The same graph gives the same offsets everywhere.
+
+    Raises MeasurementError where more is live at once than can be listed.
+    """
+    blocks, steps = _blocks(model), max(len(model.ops), 1)
+    bound = _bound(blocks, steps)
+    if _pairs(blocks, steps) > MOST_MEETINGS:
+        return _placement(model, blocks, _in_order(blocks), bound)
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
-    meets = _meetings(blocks, max(len(model.ops), 1))
+    meets = _meetings(blocks, steps)
     generator = random.Random(0)  # noqa: S311 - a search order, not a secret
     best = starts = _first_fit(blocks, order, meets)
     for _ in range(min(TRIES, MOST_STEPS // sum(map(len, meets)))):
@@ -54,15 +63,20 @@ def place(model: TfliteModel) -> Placement:
         order.insert(generator.randrange(at) if at else 0, order.pop(at))
         starts = _first_fit(blocks, order, meets)
         best = min(best, starts, key=lambda found: _end(blocks, found))
+    return _placement(model, blocks, best, bound)
+
+
+def _placement(model: TfliteModel, blocks: list[_Block], starts: list[int], bound: int) -> Placement:
     offsets = [-1] * len(model.tensors)
-    for start, block in zip(best, blocks, strict=True):
+    for start, block in zip(starts, blocks, strict=True):
         for tensor in block.tensors:
             offsets[tensor] = start
-    return Placement(tuple(offsets), _end(blocks, best), bound)
+    return Placement(tuple(offsets), _end(blocks, starts), bound)
 
 
 def _blocks(model: TfliteModel) -> list[_Block]:
     spans, after = lifetimes(model), len(model.ops)
+    check_spans(model, spans)
     last = {tensor: after if tensor in model.outputs else span[1] for tensor, span in spans.items()}
     home: dict[int, _Block] = {}
     blocks: list[_Block] = []
@@ -94,19 +108,65 @@ def _blocks(model: TfliteModel) -> list[_Block]:
 
 
 def _bound(blocks: list[_Block], steps: int) -> int:
-    """Most aligned bytes in use at one step."""
-    sizes: list[list[int]] = [[] for _ in range(steps)]
-    for block in blocks:
-        for step in range(block.first, block.last + 1):
-            sizes[step].append(block.size)
-    return max(_stacked(each) for each in sizes)
+    """Most aligned bytes in use at one step: each block but the topmost fills up to the next aligned offset."""
+    begin, end = _events(blocks, steps)
+    total, gaps, most = 0, [0] * ALIGNMENT, 0
+    for begins, ends in zip(begin, end, strict=True):
+        for index in begins:
+            gap = -blocks[index].size % ALIGNMENT
+            total += blocks[index].size + gap
+            gaps[gap] += 1
+        most = max(most, total - max((gap for gap, count in enumerate(gaps) if count), default=0))
+        for index in ends:
+            gap = -blocks[index].size % ALIGNMENT
+            total -= blocks[index].size + gap
+            gaps[gap] -= 1
+    return most
+
+
+def _events(blocks: list[_Block], steps: int) -> tuple[list[list[int]], list[list[int]]]:
+    """By step the blocks whose use begins there, and those whose use ends there."""
+    begin: list[list[int]] = [[] for _ in range(steps)]
+    end: list[list[int]] = [[] for _ in range(steps)]
+    for index, block in enumerate(blocks):
+        begin[block.first].append(index)
+        end[block.last].append(index)
+    return begin, end
+
+
+def _pairs(blocks: list[_Block], steps: int) -> int:
+    """How many pairs of blocks are in use together at some step."""
+    live = pairs = 0
+    for begins, ends in zip(*_events(blocks, steps), strict=True):
+        new = len(begins)
+        pairs += new * live + new * (new - 1) // 2
+        live += new - len(ends)
+    return pairs
+
+
+def _in_order(blocks: list[_Block]) -> list[int]:
+    """Each block at the lowest aligned offset that is free when its use begins, larger ones first among those of one step."""
+    starts = [-1] * len(blocks)
+    taken: list[tuple[int, int, int]] = []  # (start, aligned end, last step), by start
+    step = -1
+    for index in sorted(range(len(blocks)), key=lambda i: (blocks[i].first, -blocks[i].size)):
+        block = blocks[index]
+        if block.first > step:
+            step = block.first
+            taken = [each for each in taken if each[2] >= step]
+        start = place = 0
+        for low, high, _ in taken:
+            if start + block.size <= low:
+                break
+            start, place = high, place + 1
+        taken.insert(place, (start, -(-(start + block.size) // ALIGNMENT) * ALIGNMENT, block.last))
+        starts[index] = start
+    return starts
 
 
 def _meetings(blocks: list[_Block], steps: int) -> list[list[int]]:
     """By block those that are in use at some step together with it, itself included."""
-    begins: list[list[int]] = [[] for _ in range(steps)]
-    for index, block in enumerate(blocks):
-        begins[block.first].append(index)
+    begins, _ = _events(blocks, steps)
     meets: list[list[int]] = [[] for _ in blocks]
     for index, block in enumerate(blocks):
         for step in range(block.first, block.last + 1):
@@ -115,12 +175,6 @@ def _meetings(blocks: list[_Block], steps: int) -> list[list[int]]:
                 if step > block.first:
                     meets[other].append(index)
     return meets
-
-
-def _stacked(sizes: list[int]) -> int:
-    """Least bytes that blocks of these sizes need together: each but the topmost fills up to the next aligned offset."""
-    gaps = [-size % ALIGNMENT for size in sizes]
-    return sum(sizes) + sum(gaps) - max(gaps, default=0)
 
 
 def _end(blocks: list[_Block], starts: list[int]) -> int:

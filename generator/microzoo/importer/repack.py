@@ -33,7 +33,12 @@ def planned(model: TfliteModel) -> tuple[tuple[int, ...], Placement]:
 
 
 def repack(data: bytes, where: str) -> bytes:
-    """The file with its operators in the order that takes the fewest bytes and the plan for it embedded.
+    """The file that `repack_with_plan` makes."""
+    return repack_with_plan(data, where)[0]
+
+
+def repack_with_plan(data: bytes, where: str) -> tuple[bytes, Placement]:
+    """The file with its operators in the order that takes the fewest bytes and the plan for it embedded, and that plan.
 
     Raises MeasurementError as `parse_tflite` does, ImportedModelError where the file cannot be put together again unchanged.
     """
@@ -48,7 +53,7 @@ def repack(data: bytes, where: str) -> bytes:
         run_together([[sys.executable, "-m", "microzoo.importer.repack_child", *names, str(int(SECONDS))]], where, SECONDS)
         written = (scratch / "out.tflite").read_bytes()
     _compare(model, written, data, order, placement, where)
-    return written
+    return written, placement
 
 
 def _compare(model: TfliteModel, written: bytes, data: bytes, order: tuple[int, ...], placement: Placement, where: str) -> None:

@@ -7,7 +7,7 @@ model's outputs: to the end). Constants live in flash and are not counted.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from microzoo.errors import MeasurementError
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp
@@ -35,17 +35,36 @@ def live_at(model: TfliteModel) -> tuple[tuple[int, ...], ...]:
     """For every operator the tensors live while it runs: its inputs, its outputs and what is kept for later."""
     live: list[list[int]] = [[] for _ in model.ops]
     spans = lifetimes(model)
-    if sum(last - first + 1 for first, last in spans.values()) > MAX_SPANS:
-        raise MeasurementError(f"{len(spans)} tensors over {len(model.ops)} operators are live for too long to be listed")
+    check_spans(model, spans)
     for tensor, (first, last) in spans.items():
         for index in range(first, min(last, len(model.ops) - 1) + 1):
             live[index].append(tensor)
     return tuple(tuple(tensors) for tensors in live)
 
 
+def check_spans(model: TfliteModel, spans: dict[int, tuple[int, int]]) -> None:
+    """Raises MeasurementError where what is live at each operator is too much to be listed."""
+    total = sum(last - first + 1 for first, last in spans.values())
+    if total > MAX_SPANS:
+        raise MeasurementError(
+            f"{len(spans):,} tensors over {len(model.ops):,} operators are live for too long to be placed: {total:,} "
+            f"of tensors times operators, at most {MAX_SPANS:,}",
+            "give a model with fewer branches",
+        )
+
+
+def live_totals(model: TfliteModel) -> tuple[int, ...]:
+    """For every operator the bytes of all tensors live while it runs, nothing in place; in time linear in the file's size."""
+    steps = [0] * (len(model.ops) + 1)
+    for tensor, (first, last) in lifetimes(model).items():
+        steps[first] += model.tensors[tensor].bytes
+        steps[min(last + 1, len(model.ops))] -= model.tensors[tensor].bytes
+    return tuple(accumulate(steps[:-1]))
+
+
 def peak_bytes(model: TfliteModel) -> int:
     """Live peak in file order: the model's input included, nothing in place."""
-    return max((sum(model.tensors[tensor].bytes for tensor in live) for live in live_at(model)), default=0)
+    return max(live_totals(model), default=0)
 
 
 def paper_ram_bytes(model: TfliteModel) -> int:
@@ -97,15 +116,16 @@ def planned_bytes(model: TfliteModel) -> int | None:
     spans, offsets = lifetimes(model), model.offline_offsets
     if offsets is None or any(offsets[tensor] < 0 for tensor in spans):
         return None
+    roots = _roots(model)
     for index, live in enumerate(live_at(model)):
-        _check_overlaps(model, offsets, spans, index, live)
+        _check_overlaps(model, offsets, spans, roots, index, live)
     return max((offsets[tensor] + model.tensors[tensor].bytes for tensor in spans), default=0)
 
 
 def live_bytes(model: TfliteModel) -> tuple[int, ...]:
     """For every operator the bytes of live activations; where the file has a memory plan, bytes shared in place count once."""
     if planned_bytes(model) is None:
-        return tuple(sum(model.tensors[tensor].bytes for tensor in live) for live in live_at(model))
+        return live_totals(model)
     assert model.offline_offsets is not None
     return tuple(
         _covered((model.offline_offsets[tensor], model.offline_offsets[tensor] + model.tensors[tensor].bytes) for tensor in live)
@@ -132,10 +152,15 @@ def _roots(model: TfliteModel) -> dict[int, int]:
 
 
 def _check_overlaps(
-    model: TfliteModel, offsets: tuple[int, ...], spans: dict[int, tuple[int, int]], index: int, live: tuple[int, ...]
+    model: TfliteModel,
+    offsets: tuple[int, ...],
+    spans: dict[int, tuple[int, int]],
+    roots: dict[int, int],
+    index: int,
+    live: tuple[int, ...],
 ) -> None:
     """Live tensors at operator `index` share no bytes, save views of one tensor, and a sum with an operand that dies there."""
-    op, roots = model.ops[index], _roots(model)
+    op = model.ops[index]
     placed = sorted((offsets[tensor], tensor) for tensor in live)
     for (start, tensor), (other_start, other) in pairwise(placed):
         if other_start >= start + model.tensors[tensor].bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 
 from microzoo.errors import MeasurementError
-from microzoo.measure.activations import live_at
+from microzoo.measure.activations import live_totals
 from microzoo.measure.tflite_file import TfliteModel, TfliteOp, TfliteTensor
 
 Tensors = tuple[TfliteTensor | None, ...]
@@ -154,7 +154,7 @@ def inspected_layers(model: TfliteModel) -> tuple[InspectedLayer, ...]:
     """A row for each operator, in file order. Raises MeasurementError where an operator's shapes do not fit its kind."""
     seen: set[int] = set()
     rows = []
-    for index, (op, live) in enumerate(zip(model.ops, live_at(model), strict=True)):
+    for index, (op, live) in enumerate(zip(model.ops, live_totals(model), strict=True)):
         output = model.tensors[op.outputs[0]]
         held = [tensor for tensor in dict.fromkeys(op.inputs) if tensor >= 0 and model.tensors[tensor].constant]
         new = [model.tensors[tensor] for tensor in held if tensor not in seen]
@@ -173,7 +173,7 @@ def inspected_layers(model: TfliteModel) -> tuple[InspectedLayer, ...]:
                 weight_bytes=sum(tensor.bytes for tensor in new),
                 macs=macs,
                 other=other,
-                live_bytes=sum(model.tensors[tensor].bytes for tensor in live),
+                live_bytes=live,
             )
         )
     return tuple(rows)
