@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from microzoo.cli import app
 from microzoo.errors import MicrozooError
 
+from ..importer.tf_like import TfModel  # noqa: TID252  # tests are no package with a name
+
 HERE = Path(__file__).parent
+SPECS = HERE.parents[1] / "specs"
 ZOO = HERE.parents[1] / "zoo"
 spec = importlib.util.spec_from_file_location("fuzz", HERE / "fuzz.py")
 fuzz = importlib.util.module_from_spec(spec)
@@ -26,7 +29,7 @@ def refusal(*arguments: str) -> str:
     done = CliRunner().invoke(app, list(arguments))
     assert isinstance(done.exception, MicrozooError), (done.exception, done.output)
     line = str(done.exception)
-    assert "\n" not in line and done.exception.exit_code == 1
+    assert line.isprintable() and done.exception.exit_code == 1
     return line
 
 
@@ -55,6 +58,30 @@ def test_what_is_no_model(tmp_path, command):
     assert "not a .tflite file" in refusal(command, str(tmp_path / "picture.tflite"))
     (tmp_path / "folder.onnx").mkdir()
     assert "no such file" in refusal(command, str(tmp_path / "folder.onnx"))
+
+
+EVIL = "a\nzoo: all is well\x1b[2K\u2028\u202e\\end"
+ESCAPED = r"a\nzoo: all is well\x1b[2K\u2028\u202e\\end"
+
+
+def test_names_are_escaped_in_errors_and_tables(tmp_path):
+    m = TfModel()
+    x = m.tensor((1, 6, 6, 3), 0.05, 1, name=EVIL)
+    (tmp_path / "m.tflite").write_bytes(
+        m.data([x], [m.op("LOGISTIC", [x], m.tensor((1, 6, 6, 3), 1 / 256, -128, name=EVIL + "!"))])
+    )
+    text = refusal("pack", str(tmp_path / "m.tflite"), "--format", "c", "--out", str(tmp_path / "o"))
+    assert f'(LOGISTIC, "{ESCAPED}!")' in text
+    renamed = model([helper.make_node("Relu", ["x"], [EVIL]), helper.make_node("Relu", [EVIL], [ESCAPED])], output=ESCAPED)
+    (tmp_path / "m.onnx").write_bytes(renamed.SerializeToString())
+    assert f'(Relu, "{ESCAPED}")' in refusal("pack", str(tmp_path / "m.onnx"), "--out", str(tmp_path / "o"))
+    for name in ("m.tflite", "m.onnx"):
+        done = CliRunner().invoke(app, ["inspect", str(tmp_path / name), "--no-arena", "--specs", str(SPECS)])
+        assert done.exit_code == 0 and "zoo: all is well" in done.stdout.replace("\n", " "), done.exception
+        assert not set("\x1b\u2028\u202e") & set(done.stdout) and "\nzoo: all" not in done.stdout
+    swirl = model([helper.make_node(EVIL, ["x"], ["y"], domain="their.ops")])
+    (tmp_path / "m.onnx").write_bytes(swirl.SerializeToString())
+    assert "custom operator their.ops.a" in refusal("inspect", str(tmp_path / "m.onnx"))
 
 
 def test_two_gigabytes_are_refused_unread(tmp_path):

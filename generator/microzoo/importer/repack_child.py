@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from microzoo.measure.runtime_child import limit
-from microzoo.measure.tflite_file import OFFLINE_PLAN
+from microzoo.measure.tflite_file import OFFLINE_PLAN, printable
 
 PLAN_VERSION = 1
 
@@ -90,4 +90,4 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except Exception as error:  # noqa: BLE001 - a child answers its parent with one line and an exit code
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        sys.exit(f"it cannot be put together again: {first}")
+        sys.exit(printable(f"it cannot be put together again: {first}"))

@@ -16,6 +16,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from microzoo.measure.runtime_child import limit
+from microzoo.measure.tflite_file import printable
 
 TYPES = {
     1: "FLOAT32", 2: "UINT8", 3: "INT8", 4: "UINT16", 5: "INT16", 6: "INT32", 7: "INT64", 9: "BOOL", 10: "FLOAT16", 11: "FLOAT64",
@@ -134,9 +135,9 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Refusal as refusal:
-        sys.exit(str(refusal))
+        sys.exit(printable(str(refusal)))
     except MemoryError:
         sys.exit("reading it takes more memory than is allowed")
     except Exception as error:  # noqa: BLE001 - a child answers its parent with one line and an exit code
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        sys.exit(f"not a sound .onnx file ({first[:200]})")
+        sys.exit(printable(f"not a sound .onnx file ({first[:200]})"))

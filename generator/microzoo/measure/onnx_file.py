@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from microzoo.errors import MeasurementError
 from microzoo.measure.children import run_together
 from microzoo.measure.scratch import scratch_folder
-from microzoo.measure.tflite_file import ELEMENT_BYTES, MAX_FILE_BYTES, MAX_RANK, TfliteModel, TfliteOp, TfliteTensor
+from microzoo.measure.tflite_file import ELEMENT_BYTES, MAX_FILE_BYTES, MAX_RANK, TfliteModel, TfliteOp, TfliteTensor, printable
 
 SECONDS = 60.0
 ACTIVATIONS = ("Relu", "Clip")
@@ -83,6 +83,8 @@ def read_onnx(path: Path, *, values: bool = False) -> OnnxGraph:
 
 
 def _graph(about: dict[str, Any], values: dict[str, NDArray[Any]], size: int, where: str) -> OnnxGraph:
+    """The graph that `onnx_child` describes, checked; names and texts are printable from here on."""
+    about, values = _printable(about), {printable(name): array for name, array in values.items()}
     nodes = tuple(OnnxNode(kind, tuple(reads), tuple(writes), options) for kind, reads, writes, options in about["nodes"])
     shapes, dtypes = {}, {}
     used = {*about["inputs"], *about["outputs"], *(name for node in nodes for name in (*node.inputs, *node.outputs) if name)}
@@ -109,6 +111,15 @@ def _graph(about: dict[str, Any], values: dict[str, NDArray[Any]], size: int, wh
         nodes, shapes, dtypes, tuple(about["inputs"]), tuple(about["outputs"]), frozenset(about["constants"]), values, size,
         about["opset"],
     )  # fmt: skip
+
+
+def _printable(value: Any) -> Any:
+    """JSON with every text in it printable, keys too."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return {printable(key): _printable(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def folded(graph: OnnxGraph) -> tuple[list[OnnxNode], dict[str, str]]:

@@ -92,6 +92,13 @@ class TfliteModel:
     file_bytes: int
 
 
+def printable(name: str) -> str:
+    """A name from a file, safe for a terminal and a line of text: control characters, other unprintable ones and backslashes are
+    escaped as Python does. Different names stay different.
+    """
+    return "".join(char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode() for char in name)
+
+
 def read_tflite(path: Path) -> TfliteModel:
     """Parse the file. Raises MeasurementError where it cannot be read or is not a model that can be measured."""
     try:
@@ -185,7 +192,7 @@ class _Parser:
             name_bytes += len(raw_name)
             if name_bytes > len(self.data):
                 raise self.refuse("damaged flatbuffer: the names of the tensors are longer than the file")
-            tensors.append(self.tensor(tensor, raw_name.decode() or f"tensor{index}", buffers))
+            tensors.append(self.tensor(tensor, printable(raw_name.decode()) or f"tensor{index}", buffers))
         return tuple(tensors)
 
     def tensor(self, tensor: Any, name: str, buffers: int) -> TfliteTensor:
