@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -335,6 +336,11 @@ def main() -> None:
     if os.name == "nt":
         typer.echo("zoo: Windows is not supported; use the Windows Subsystem for Linux", err=True)
         sys.exit(1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # a name that the terminal's encoding lacks is escaped instead of ending the command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MicrozooError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,17 @@ def test_neither_imports_torch_nor_a_runtime(file, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_terminal_without_the_letters_of_a_name(tmp_path):
+    """A table escapes what the encoding lacks."""
+    m = TfModel()
+    x = m.tensor((1, 4, 4, 2), 0.05, 1)
+    y = m.tensor((1, 4, 4, 2), 1 / 256, -128, name="\u6a21\u578b")
+    (tmp_path / "m.tflite").write_bytes(m.data([x], [m.op("LOGISTIC", [x], y)]))
+    done = subprocess.run(
+        [sys.executable, "-c", "from microzoo.cli import main; main()", "inspect", "--no-arena", str(tmp_path / "m.tflite")],
+        check=False, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr and done.returncode == 0, done.stderr
+    assert rb"\u6a21\u578b" in done.stdout
