@@ -13,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from microzoo.cli import app
-from microzoo.errors import ImportedModelError, SpecError, StorageError, ToolMissingError
+from microzoo.errors import ExportError, ImportedModelError, SpecError, StorageError, ToolMissingError
 from microzoo.importer.tflite import import_tflite
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.quantise.reference import run
 
+from ..importer.onnx_like import OnnxModel  # noqa: TID252  # tests are no package with a name
 from ..importer.tf_like import TfModel, branches, mobile  # noqa: TID252  # tests are no package with a name
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,35 @@ def test_pack_overwrites_nothing_unasked(file, tmp_path):
     (tmp_path / "m.tflite").write_bytes(mobile())
     itself = invoke("pack", str(tmp_path / "m.tflite"), "--out", str(tmp_path), "--force", "--format", "tflite")
     assert isinstance(itself.exception, StorageError) and "that is the model itself" in str(itself.exception)
+
+
+def test_what_cannot_be_written_says_what_to_do(file, tmp_path):
+    (tmp_path / "taken").write_text("")
+    for out in (tmp_path / "taken", tmp_path / "taken" / "below", Path("/proc/nope")):
+        refused = invoke("pack", str(file), "--out", str(out), "--format", "c", "--drop-softmax")
+        assert isinstance(refused.exception, StorageError), refused.exception
+        text = str(refused.exception)
+        assert f"{out}: cannot be made as a folder: " in text and text.endswith(
+            "; give another one with --out, where you may write"
+        )
+
+
+def test_a_model_that_the_asked_format_cannot_hold_names_another(tmp_path):
+    m = OnnxModel((1, 4, 4, 4))
+    x = m.conv(m.conv(m.quantised("x"), 4, 4), 4, 4)
+    (tmp_path / "m.onnx").write_bytes(m.data(x))
+
+    def full(_):
+        raise ExportError("it holds what .tflite does not")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microzoo.build.pack.tflite", full)
+        refused = invoke("pack", str(tmp_path / "m.onnx"), "--out", str(tmp_path / "o"), "--format", "tflite")
+    assert isinstance(refused.exception, ImportedModelError)
+    assert str(refused.exception).endswith(
+        "it holds what .tflite does not; ask for another format with --format: c, onnx or tflite"
+    )
+    assert not (tmp_path / "o").exists()
 
 
 def test_c_that_cannot_be_made_is_an_error_when_asked_for_and_a_note_otherwise(file, tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def test_what_is_no_model(tmp_path, command):
     (tmp_path / "picture.tflite").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     assert "not a .tflite file" in refusal(command, str(tmp_path / "picture.tflite"))
     (tmp_path / "folder.onnx").mkdir()
-    assert "no such file" in refusal(command, str(tmp_path / "folder.onnx"))
+    assert "folder.onnx: a folder, not a file; give the model file in it" in refusal(command, str(tmp_path / "folder.onnx"))
 
 
 EVIL = "a\nzoo: all is well\x1b[2K\u2028\u202e\\end"

@@ -127,6 +127,8 @@ def read_bytes(path: Path) -> bytes:
     if path.suffix not in SUFFIXES:
         raise MeasurementError(f"{path}: not a model file by its name", f"give one that ends in {' or '.join(SUFFIXES)}")
     try:
+        if path.is_dir():
+            raise MeasurementError(f"{path}: a folder, not a file", "give the model file in it")
         if not path.is_file():
             raise MeasurementError(f"{path}: no such file", "check the path")
         if (size := path.stat().st_size) > MAX_FILE_BYTES:

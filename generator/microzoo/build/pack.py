@@ -89,11 +89,15 @@ def pack(
     if model is not None and _wanted("onnx", formats) and (content := _exported("onnx", model, notes)) is not None:
         made[f"{stem}.onnx"] = content
     if not made:
-        raise ImportedModelError(f"{path}: nothing can be written: {notes[-1] if notes else 'no format was asked for'}")
+        raise ImportedModelError(
+            f"{path}: nothing can be written: {notes[-1] if notes else 'no format was asked for'}",
+            "ask for another format with --format: c, onnx or tflite",
+        )
     files = tuple(out / relative for relative in made)
     _refuse_overwriting(path, files, force=force)
     savings = _tflite_savings(before, data, repacked, placement) if repacked is not None else []
     savings += _c_savings(model, before) if model is not None and _wanted("c", formats) else []
+    _make_folder(out)
     for file, content in zip(files, made.values(), strict=True):
         write_atomically(file, content)
     return Packed(files, tuple(savings), tuple(notes))
@@ -171,6 +175,15 @@ def _c_savings(model: IntegerModel, before: TfliteModel) -> list[Saving]:
 def _stem(name: str) -> str:
     """A file name from any text."""
     return re.sub(r"[^0-9A-Za-z_-]+", "-", name).strip("-")[:64] or "model"
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{out}: cannot be made as a folder: {error.strerror}", "give another one with --out, where you may write"
+        ) from error
 
 
 def _refuse_overwriting(source: Path, files: Sequence[Path], *, force: bool) -> None:
