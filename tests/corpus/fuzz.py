@@ -1,4 +1,5 @@
-"""Damaged model files, deterministic: `python tests/corpus/fuzz.py COUNT [SEED]` tries COUNT of each format and prints a summary.
+"""Damaged model files, deterministic: `python tests/corpus/fuzz.py COUNT [SEED]` tries COUNT of each format and prints a summary;
+with files behind the seed it tries each of those as it stands, and COUNT of each.
 
 Each must end in a figure or in one line, within SECONDS. .tflite is read in this process. .onnx, which native code reads, is read
 in a forked child with the limits of `measure.onnx_child`: there a signal is allowed too, since its parent turns it into one line.
@@ -27,7 +28,7 @@ def mutants(data: bytes, count: int, seed: int) -> Iterator[bytes]:
     """Flipped bits, words set to extremes, pieces cut out, doubled, moved or truncated."""
     rng = np.random.default_rng(seed)
     # Most of a file is weights, which may hold anything: half of the damage goes to where structure is.
-    structure = [place for place in range(0, len(data) - 8, 4) if b"\0\0" in data[place : place + 4]]
+    structure = [place for place in range(0, len(data) - 8, 4) if b"\0\0" in data[place : place + 4]] or [0]
     for _ in range(count):
         mutant = bytearray(data)
         for _ in range(int(rng.choice([1, 1, 2, 4, 8]))):
@@ -76,7 +77,7 @@ def try_tflite(data: bytes) -> str:
 
 def _one_line(error: Exception) -> str:
     """The class of the error, whose text must be one line."""
-    assert "\n" not in str(error), error
+    assert str(error).isprintable(), error
     return type(error).__name__
 
 
@@ -127,23 +128,23 @@ def _read_onnx(data: bytes) -> str:
     except MicrozooError as error:
         return _one_line(error)
     except BaseException:
-        if len(sys.argv) > 3:
-            traceback.print_exc(file=sys.stdout)
-            sys.stdout.flush()
+        traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
         raise
     return "read"
 
 
-def main(count: int, seed: int) -> None:
+def main(count: int, seed: int, given: list[Path]) -> None:
     """Print how often each end came, and how long the slowest took."""
     import microzoo.importer.onnx
     import microzoo.measure.onnx_child  # noqa: F401 - before forking, so that it is read once
 
     file = min(ZOO.glob("*/*/*/model.tflite"), key=lambda path: path.stat().st_size)
-    for path, attempt in ((file, try_tflite), (file.with_suffix(".onnx"), try_onnx)):
+    for path in given or (file, file.with_suffix(".onnx")):
+        attempt = try_tflite if path.suffix == ".tflite" else try_onnx
         ends: Counter[str] = Counter()
         slowest = 0.0
-        for mutant in mutants(path.read_bytes(), count, seed):
+        for mutant in (*([path.read_bytes()] if given else []), *mutants(path.read_bytes(), count, seed)):
             started = time.perf_counter()
             ends[attempt(mutant)] += 1
             slowest = max(slowest, time.perf_counter() - started)
@@ -153,4 +154,4 @@ def main(count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, [Path(name) for name in sys.argv[3:]])

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from microzoo.cli import app
 from microzoo.errors import MicrozooError
 
 from ..importer.tf_like import TfModel  # noqa: TID252  # tests are no package with a name
+from .crafted import long_and_wide, onnx_files, tflite_files
 
 HERE = Path(__file__).parent
 SPECS = HERE.parents[1] / "specs"
@@ -43,6 +45,35 @@ def test_damaged_onnx_files():
     done = subprocess.run([sys.executable, HERE / "fuzz.py", "40", "5"], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "onnx: 40 damaged files" in done.stdout and "refused" in done.stdout
+
+
+def test_crafted_tflite_files():
+    ends = {name: fuzz.try_tflite(data) for name, data in tflite_files().items()}
+    assert [name for name, end in ends.items() if end == "read"] == []
+    for data in tflite_files().values():
+        for mutant in fuzz.mutants(data, 3, 7):
+            fuzz.try_tflite(mutant)
+
+
+def test_long_and_wide_files_end_in_time():
+    for name, data in long_and_wide().items():
+        started = time.process_time()
+        assert fuzz.try_tflite(data) == "ImportedModelError", name
+        for mutant in fuzz.mutants(data, 1, 3):
+            fuzz.try_tflite(mutant)
+        assert time.process_time() - started < fuzz.SECONDS, name
+
+
+def test_crafted_onnx_files(tmp_path):
+    files = onnx_files()
+    for index, data in enumerate(files.values()):
+        (tmp_path / f"{index}.onnx").write_bytes(data)
+    paths = [str(tmp_path / f"{index}.onnx") for index in range(len(files))]
+    done = subprocess.run(
+        [sys.executable, HERE / "fuzz.py", "2", "5", *paths], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert done.stdout.count("onnx: 3 damaged files") == len(files) and "ImportedModelError" in done.stdout
 
 
 def test_the_mutants_are_the_same_every_time():
