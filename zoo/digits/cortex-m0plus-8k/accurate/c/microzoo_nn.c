@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
-#define MICROZOO_DSP 1
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_UNALIGNED) && \
+    !defined(__ARM_BIG_ENDIAN)
+#define MICROZOO_DSP 1 /* -mno-unaligned-access, for memory or settings that trap unaligned words, leaves the portable kernels */
 #endif
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define MICROZOO_MVE 1
@@ -83,7 +84,7 @@ static inline int32_t requantise(int32_t value, int32_t mantissa, int shift, int
 
 #if defined(MICROZOO_DSP) && !defined(MICROZOO_MVE)
 /* Assembly, because gcc loads more words ahead than there are registers, and makes two instructions of a rotation with an
- * extension. Unaligned words are fine on every core with DSP instructions. */
+ * extension. Words may be unaligned here. */
 
 /* Two int16 that are added to bytes. */
 static inline uint32_t both(int32_t value) {

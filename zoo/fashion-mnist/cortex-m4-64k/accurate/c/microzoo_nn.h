@@ -2,7 +2,7 @@
  *
  * No heap, no state, no libc beyond string.h. Results equal TensorFlow Lite Micro's reference kernels bit for bit:
  * activations int8 channels last, weights int8 symmetric per output channel, requantisation rounded twice.
- * Every function is self-contained: link with -ffunction-sections and --gc-sections, and what is not called is dropped.
+ * Link with -ffunction-sections and --gc-sections, and kernels that are not called are dropped.
  */
 #ifndef MICROZOO_NN_H
 #define MICROZOO_NN_H
@@ -31,42 +31,44 @@ typedef struct {
     uint16_t pad_top, pad_left;
 } microzoo_window;
 
-/* Parameters of a convolution. weight: (out_channels, kernel_height, kernel_width, in_channels); depthwise: (kernel_height,
- * kernel_width, channels). Where nothing is padded, the zero point of the input is folded into the bias and
- * input_zero_point is 0. mantissa and shift: one requantisation multiplier for each output channel. */
+/* How sums become int8, a row for each channel: bias, then mantissa / 2^31 / 2^(shift + 1), then the zero point, at least `lowest`.
+ * A shift is stored modulo 64: from 0 on where it goes to the right and twice any sum fits int32, from -32 to -1 where it goes
+ * nowhere or to the left, below that where it goes to the right and a sum might be larger. */
 typedef struct {
-    microzoo_window window;
-    int16_t input_zero_point, output_zero_point;
-    int8_t lowest;
-    const int8_t *weight;
     const int32_t *bias;
     const int32_t *mantissa;
     const int8_t *shift;
+    int16_t zero_point;
+    int8_t lowest;
+} microzoo_output;
+
+/* Parameters of a convolution. weight: (out_channels, kernel_height, kernel_width, in_channels); depthwise: (kernel_height,
+ * kernel_width, channels). A fully connected layer is a 1 x 1 convolution of a map of one pixel. Where nothing is padded, the zero
+ * point of the input is folded into the bias and input_zero_point is 0. */
+typedef struct {
+    microzoo_window window;
+    int32_t input_zero_point;
+    const int8_t *weight;
+    microzoo_output output;
 } microzoo_conv_layer;
 
-/* Parameters of a fully connected layer. weight: (units, features). The input's zero point is folded into the bias. */
+/* One side of an addition: (value * factor - offset) * mantissa / 2^31 / 2^(shift + 1); offset: factor * zero point. */
 typedef struct {
-    uint32_t features, units;
-    int32_t mantissa;
-    int16_t output_zero_point;
-    int8_t shift;
-    int8_t lowest;
-    const int8_t *weight;
-    const int32_t *bias;
-} microzoo_dense_layer;
+    int32_t factor, offset, mantissa, shift;
+} microzoo_operand;
 
-/* Parameters of an element-wise addition; the multipliers are of TFLite's common scale with 20 bits of headroom. */
+/* Parameters of an element-wise addition on TFLite's common scale; mantissa and what follows as in microzoo_output. */
 typedef struct {
     uint32_t size;
-    int32_t left_mantissa, right_mantissa, output_mantissa;
-    int16_t left_zero_point, right_zero_point, output_zero_point;
-    int8_t left_shift, right_shift, output_shift;
+    microzoo_operand left, right;
+    int32_t mantissa;
+    int16_t zero_point;
+    int8_t shift;
     int8_t lowest;
 } microzoo_add_layer;
 
 void microzoo_conv(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
 void microzoo_depthwise(const microzoo_conv_layer *layer, const int8_t *input, int8_t *output);
-void microzoo_dense(const microzoo_dense_layer *layer, const int8_t *input, int8_t *output);
 void microzoo_max_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
 void microzoo_average_pool(const microzoo_window *window, const int8_t *input, int8_t *output);
 void microzoo_pad(const microzoo_window *window, int zero_point, const int8_t *input, int8_t *output);

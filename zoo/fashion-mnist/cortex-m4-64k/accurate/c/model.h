@@ -19,11 +19,11 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.104735896f
-#define MODEL_OUTPUT_ZERO_POINT (-21)
+#define MODEL_OUTPUT_SCALE 0.0848003328f
+#define MODEL_OUTPUT_ZERO_POINT (-46)
 
 /* All the RAM that the model needs besides the stack. */
-#define MODEL_ARENA_BYTES 20500
+#define MODEL_ARENA_BYTES 9604
 
 extern const char *const model_labels[MODEL_CLASSES];
 
