@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microzoo.errors import ExportError
+from microzoo.export.literals import float_literal, wrapped
 from microzoo.export.plan import MemoryPlan, plan
 from microzoo.graph.check import check
 from microzoo.graph.fixed_point import Multiplier
@@ -28,8 +29,6 @@ KERNEL_FILES = ("microzoo_nn.c", "microzoo_nn.h")
 
 MAX_EXTENT = 2**16 - 1
 """Heights, widths, channels, kernels and strides are uint16_t in C."""
-
-LINE = 120
 
 TAKEN = frozenset({"arm_mve", "math", "stddef", "stdint", "stdio", "stdlib", "string"})
 """Headers that the C of a model or of a program around it includes: a model's own must not take their place."""
@@ -114,13 +113,13 @@ extern "C" {{
 #define {upper}_INPUT_WIDTH {width}
 #define {upper}_INPUT_CHANNELS {channels}
 #define {upper}_INPUT_BYTES {height * width * channels}
-#define {upper}_INPUT_SCALE {_float(source.scale)}
+#define {upper}_INPUT_SCALE {float_literal(source.scale)}
 #define {upper}_INPUT_ZERO_POINT ({source.zero_point})
 
 /* Output: one int8 logit a class; the largest wins. */
 #define {upper}_CLASSES {classes}
 #define {upper}_OUTPUT_BYTES {classes}
-#define {upper}_OUTPUT_SCALE {_float(target.scale)}
+#define {upper}_OUTPUT_SCALE {float_literal(target.scale)}
 #define {upper}_OUTPUT_ZERO_POINT ({target.zero_point})
 
 /* All the RAM that the model needs besides the stack. */
@@ -281,24 +280,9 @@ def _comment(op: Op, shape: Shape) -> str:
 
 
 def _array(kind: str, name: str, values: NDArray[np.integer] | Iterable[int]) -> str:
-    """An aligned constant array, its numbers wrapped at LINE columns."""
+    """An aligned constant array, its numbers in lines."""
     numbers = [str(value) for value in (values.ravel().tolist() if isinstance(values, np.ndarray) else values)]
-    lines: list[list[str]] = [[]]
-    width = 0
-    for number in numbers:
-        if width + len(number) + 1 > LINE:
-            lines.append([])
-            width = 0
-        lines[-1].append(number)
-        width += len(number) + 1
-    text = ",\n".join(",".join(line) for line in lines)
-    return f"static const MICROZOO_ALIGNED {kind} {name}[{len(numbers)}] = {{\n{text}\n}};\n"
-
-
-def _float(value: float) -> str:
-    """A float32 as a C literal that reads back as the same bits."""
-    text = f"{np.float32(value):.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+    return f"static const MICROZOO_ALIGNED {kind} {name}[{len(numbers)}] = {{\n{wrapped(numbers)}\n}};\n"
 
 
 def _string(text: str) -> str:
