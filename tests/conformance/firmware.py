@@ -13,12 +13,13 @@ from ..export.c_program import write_sources  # noqa: TID252  # tests are no pac
 from .cases import IMAGES, Case
 
 CORES = {
+    "cortex-m0plus": ("mps2-an385", ("-mcpu=cortex-m0plus",), ("0", "4M", "0x20000000", "4M")),
     "cortex-m3": ("mps2-an385", ("-mcpu=cortex-m3",), ("0", "4M", "0x20000000", "4M")),
     "cortex-m4": ("mps2-an386", ("-mcpu=cortex-m4",), ("0", "4M", "0x20000000", "4M")),
     "cortex-m55": ("mps3-an547", ("-mcpu=cortex-m55", "-mfloat-abi=hard"), ("0", "512K", "0x21000000", "2M")),
 }
-"""Core -> machine of QEMU, flags of gcc, and start and length of its flash and its RAM. An M3 runs the portable path of the
-kernels, an M4 the one with DSP instructions, an M55 the one with vectors."""
+"""Core -> machine of QEMU, flags of gcc, and start and length of its flash and its RAM. An M3 runs what is compiled for an
+M0+, the path without long multiplications, and its own, the portable one; an M4 the one with DSP instructions, an M55 vectors."""
 
 SMALL = 8_000
 """Elements of a network's weights at most, so that a dozen of them fit into 512 KB."""

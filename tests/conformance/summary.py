@@ -60,6 +60,7 @@ ONNX, ONNX_PLAIN = "onnxruntime, optimised, layer by layer", "onnxruntime, not o
 ONNX_FILE, ONNX_FLOAT = "onnxruntime, the file as it comes", "onnxruntime, float32 ends, not optimised"
 ONNX_FLOAT_FILE = "onnxruntime, float32 ends, as it comes"
 VELA = "Ethos-U compiler (Vela)"
+M0 = "generated C for a Cortex-M0+, emulated Cortex-M3"
 M3, M4, M55 = "generated C, emulated Cortex-M3", "generated C, emulated Cortex-M4", "generated C, emulated Cortex-M55"
 ALLOWED = {
     LITERT: "0; 1 in fully connected layers",
@@ -70,7 +71,7 @@ ALLOWED = {
     ONNX_FLOAT_FILE: "not judged",
     VELA: "accepts it",
 }
-ORDER = [C_FAST, C_CLANG, C_CHECKED, M3, M4, M55, TFLM, LITERT, LITERT_DEFAULT, ONNX, ONNX_PLAIN, ONNX_FILE, ONNX_FLOAT]
+ORDER = [C_FAST, C_CLANG, C_CHECKED, M0, M3, M4, M55, TFLM, LITERT, LITERT_DEFAULT, ONNX, ONNX_PLAIN, ONNX_FILE, ONNX_FLOAT]
 ORDER += [ONNX_FLOAT_FILE, VELA]
 
 

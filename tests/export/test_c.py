@@ -1,7 +1,6 @@
 """The generated C besides its numbers: it compiles without a warning everywhere, is small, and fits into any program."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -17,6 +16,9 @@ from microzoo.measure.arm import CORE_FLAGS
 from microzoo.quantise.reference import run
 from microzoo.spec.models import Core
 
+from ..conformance.cases import IMAGES, Case  # noqa: TID252  # tests are no package with a name
+from ..conformance.firmware import CORES as CORES_RUN  # noqa: TID252
+from ..conformance.firmware import run_on  # noqa: TID252
 from .awkward import awkward_models
 from .c_program import WARNINGS, build_program, run_program, write_sources
 from .networks import Builder, random_inputs, random_model
@@ -146,106 +148,21 @@ def test_mistakes_are_named(models):
         c_sources(random_model(b.graph(), 0))
 
 
-FIRMWARE = """
-#include <stdint.h>
-extern uint32_t stack_top, data_load, data_start, data_end, bss_start, bss_end;
-#define IMAGES %d
-%s
-typedef struct {
-    int8_t *(*input)(void);
-    const int8_t *(*output)(void);
-    void (*invoke)(void);
-    unsigned in_bytes, out_bytes;
-    const int8_t *images, *expected;
-} network;
-static const network networks[] = {%s};
-static int differences(void) {
-    int different = 0;
-    for (unsigned i = 0; i < sizeof networks / sizeof *networks; i++) {
-        const network *n = &networks[i];
-        for (unsigned image = 0; image < IMAGES; image++) {
-            for (unsigned k = 0; k < n->in_bytes; k++) n->input()[k] = n->images[image * n->in_bytes + k];
-            n->invoke();
-            for (unsigned k = 0; k < n->out_bytes; k++) different += n->output()[k] != n->expected[image * n->out_bytes + k];
-        }
-    }
-    return different;
-}
-static void leave(int status) { /* semihosting SYS_EXIT_EXTENDED */
-    const uint32_t block[2] = {0x20026, (uint32_t)status};
-    register uint32_t operation __asm__("r0") = 0x20;
-    register const uint32_t *argument __asm__("r1") = block;
-    for (;;) __asm__ volatile("bkpt 0xAB" : "+r"(operation) : "r"(argument) : "memory");
-}
-static void reset(void) {
-    *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* the floating point and vector unit, where there is one */
-    for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) *to++ = *from++;
-    for (uint32_t *to = &bss_start; to < &bss_end;) *to++ = 0;
-    const int different = differences();
-    leave(different > 100 ? 100 : different);
-}
-static void fault(void) { leave(101); }
-__attribute__((section(".vectors"), used)) const void *const vectors[] = {&stack_top, reset, fault, fault, fault, fault, fault};
-"""
-
-LINKER_SCRIPT = """
-MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 512K  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 512K }
-SECTIONS {
-  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); } > FLASH
-  data_load = LOADADDR(.data);
-  .data : { data_start = .; *(.data*) . = ALIGN(4); data_end = .; } > RAM AT > FLASH
-  .bss (NOLOAD) : { bss_start = .; *(.bss*) *(COMMON) . = ALIGN(8); bss_end = .; } > RAM
-  stack_top = ORIGIN(RAM) + LENGTH(RAM);
-}
-"""
-
-
-CORES_RUN = [
-    ("cortex-m0plus", "mps2-an385"),
-    ("cortex-m3", "mps2-an385"),
-    ("cortex-m4", "mps2-an386"),
-    ("cortex-m55", "mps3-an547"),
-]
-"""An M3 runs what is compiled for an M0+."""
-
-
 @pytest.fixture(scope="module")
 def emulated(models):
     """Name -> model: the awkward ones, and every third of the others."""
     return awkward_models() | {name: models[name] for name in list(models)[:30:3]}
 
 
-def _firmware(folder, models) -> None:
-    """Sources of a program in `folder` that ends with the number of outputs that differ from the reference."""
-    names = write_sources(models, folder)
-    data, entries = [], []
-    for index, (name, model) in enumerate(zip(names, models.values(), strict=True)):
-        inputs = random_inputs(model, 3, index)
-        for kind, values in (("images", inputs), ("expected", run(model, inputs))):
-            data.append(f"static const int8_t {name}_{kind}[] = {{{','.join(map(str, values.ravel().tolist()))}}};\n")
-        sizes = f"{name.upper()}_INPUT_BYTES,{name.upper()}_OUTPUT_BYTES"
-        entries.append(f"{{{name}_input,{name}_output,{name}_invoke,{sizes},{name}_images,{name}_expected}}")
-    includes = "".join(f'#include "{name}.c"\n' for name in names)
-    (folder / "main.c").write_text(includes + FIRMWARE % (3, "".join(data), ",".join(entries)))
-    (folder / "image.ld").write_text(LINKER_SCRIPT)
-
-
 @pytest.mark.arm
-@pytest.mark.parametrize(("core", "machine"), CORES_RUN)
-def test_an_emulated_core_gives_the_reference_outputs(emulated, tmp_path, core, machine):
+@pytest.mark.parametrize("core", CORES_RUN)
+def test_an_emulated_core_gives_the_reference_outputs(emulated, tmp_path, core):
     # Four paths: Thumb-1, portable, DSP instructions, vectors.
-    if shutil.which("qemu-system-arm") is None:
-        pytest.skip("qemu-system-arm is not installed (Debian: qemu-system-arm)")
-    _firmware(tmp_path, emulated)
-    linking = ("-nostartfiles", "-T", "image.ld", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments")
-    flags = (*CORE_FLAGS[core], "-mthumb", "-O2", *linking)
-    _compile(tmp_path, "arm-none-eabi-gcc", "-std=gnu99", *flags, "main.c", "microzoo_nn.c", "-o", "image.elf")
-    options = ("-nographic", "-semihosting-config", "enable=on,target=native", "-kernel", "image.elf")
-    command = ["qemu-system-arm", "-M", machine, *options]
-    result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL
-    )
-    assert result.returncode == 0, f"{result.returncode} outputs differ (101: a fault); {result.stderr[:500]}"
+    cases = []
+    for index, (name, model) in enumerate(emulated.items()):
+        inputs = random_inputs(model, IMAGES, index)
+        cases.append(Case(name, model, inputs, run(model, inputs)))
+    assert run_on(core, cases, tmp_path) == 0
 
 
 @pytest.mark.parametrize(
