@@ -2,7 +2,7 @@
 
 Source: TensorFlow Lite's schema.fbs (version 3) and 8-bit quantisation specification. The memory plan travels along as TFLM's
 `OfflineMemoryAllocation` metadata (tensorflow/lite/micro/docs/memory_management.md), so that the arena's head is the live peak
-and additions happen in place.
+with each tensor filled up to 16 bytes, and additions happen in place.
 """
 
 from __future__ import annotations
