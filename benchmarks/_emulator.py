@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from microzoo.measure.arm import COMPILER, CORE_FLAGS
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 MACHINES: dict[Core, str] = {"cortex-m0plus": "mps2-an385", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386"}
 """Boards whose timer lies where the harness looks for it. A Cortex-M3 runs all that is compiled for a Cortex-M0+."""

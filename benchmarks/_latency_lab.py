@@ -28,7 +28,7 @@ from microzoo.measure.c_runtime import FIRMWARE, compile_c
 from microzoo.measure.emulate import BOARDS, _run
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, sample
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 INPUT_SHAPES = ((28, 28, 1), (16, 16, 1), (32, 32, 3), (49, 10, 1), (48, 48, 3))
 CLASSES = 10

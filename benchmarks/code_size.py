@@ -26,7 +26,7 @@ from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, MaxPool, Op
 from microzoo.measure.footprint import measure_footprint
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, sample
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 CORES: tuple[Core, ...] = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55")
 KINDS: tuple[type[Op], ...] = (Conv, Depthwise, MaxPool, AvgPool, Add, Pad, Dense)

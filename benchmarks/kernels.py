@@ -31,7 +31,7 @@ from microzoo.export.tflite import tflite
 from microzoo.graph.integer import IntegerModel
 from microzoo.graph.ops import Flatten
 from microzoo.measure.c_runtime import compiler_version
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 GOAL = 1.2
 TFLM_CMSIS_NN = {"resdw": 4_200_000, "unas28": 2_600_000, "dscnn": 9_200_000}

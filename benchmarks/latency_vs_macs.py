@@ -33,7 +33,7 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Flatten
 from microzoo.measure.c_runtime import compiler_version
 from microzoo.measure.emulate import emulate, emulator_version
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 FILE = RESULTS / "latency.json"
 ASSETS = ROOT / "site" / "pages" / "assets"

@@ -39,7 +39,7 @@ from microzoo.measure.footprint import c_arena_figure, measure_footprint
 from microzoo.measure.tflite_file import parse_tflite
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE, sample
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 RESULTS = Path(__file__).parent / "results" / "predictions.json"
 SHAPES = ((28, 28, 1), (16, 16, 1), (32, 32, 3), (49, 10, 1), (8, 8, 1), (1, 64, 6))

@@ -86,10 +86,14 @@ def _figures(found: Inspection) -> list[tuple[str, int | None, str]]:
 def _verdict(name: str, verdict: Any) -> dict[str, Any]:
     row = {"target": name, "fits": {True: "yes", False: "no", None: "not known"}[verdict.fits], "runtime": verdict.runtime}
     found = {limit["name"]: limit for limit in verdict.limits}
-    for kind in ("ram", "flash", "compute"):
+    for kind in ("ram", "flash", "compute", "latency"):
         limit = found.get(kind)
-        row[kind] = f"{limit['need']:,.0f} of {limit['have']:,.0f}{'' if limit['fits'] else ' (!)'}" if limit else "-"
+        row[kind] = f"{_amount(limit, 'need')} of {_amount(limit, 'have')}{'' if limit['fits'] else ' (!)'}" if limit else "-"
     return row | {"remark": verdict.note}
+
+
+def _amount(limit: dict[str, Any], side: str) -> str:
+    return f"{limit[side]:,.3g} ms" if limit["unit"] == "ms" else f"{limit[side]:,.0f}"
 
 
 def _shape(shape: Any) -> str:

@@ -30,7 +30,8 @@ def entry_rows(entries: Sequence[Entry]) -> list[Row]:
         {
             "id": entry.card.id,
             "test_accuracy": entry.card.headline.value,
-            **{f"{limit.name}_{limit.unit}": limit.need for limit in entry.card.limits},
+            **{f"{limit.name}_{limit.unit}": limit.need for limit in entry.card.limits if limit.unit == "bytes"},
+            **{name: figure.value for name in ("macs", "instructions") if (figure := entry.card.figures.get(name))},
             "tflite_bytes": next((file.bytes for file in entry.card.files if file.format == "tflite"), None),
         }
         for entry in entries
@@ -65,7 +66,8 @@ def plan_rows(plans: Sequence[tuple[Plan, int]]) -> list[Row]:
             "evaluations": f"{done}/{plan.job.family.search.evaluations}",
             "ram_limit_bytes": plan.job.target.ram_limit_bytes,
             "flash_limit_bytes": plan.job.target.flash_limit_bytes,
-            "macs_limit": plan.job.target.macs_limit,
+            "macs_limit": plan.job.target.budget.macs,
+            "latency_limit_ms": plan.job.target.budget.latency_ms,
         }
         for plan, done in plans
     ]

@@ -112,7 +112,7 @@ def test_final_seconds_by_hand() -> None:
     rows = [
         Row(
             Candidate(i, "{}", str(i), 0.0, None, "random"),
-            Evaluation(0.5 + i / 10, Resources(1, 1, 9 + i, 1, 1, 1, 1), 0.5, 1.0),
+            Evaluation(0.5 + i / 10, Resources(1, 1, 9 + i, 1, 1, 1, 1, 1), 0.5, 1.0),
         )
         for i in range(2)
     ]

@@ -24,7 +24,7 @@ LIMITS = Limits(100, 100, 100)
 
 def row(ordinal: int, need: int, *, name: str = "", parent: int | None = None, below: int | None = None) -> Row:
     candidate = Candidate(ordinal, "{}", name or str(ordinal), 0.0, parent, "random", 0 if below is None else 1, below)
-    return Row(candidate, Evaluation(0.5, Resources(need, need, need, need, need, need, need), 1.0, 1.0))
+    return Row(candidate, Evaluation(0.5, Resources(*[need] * 8), 1.0, 1.0))
 
 
 def test_what_fits_is_taken_over_with_its_own_past_and_no_other() -> None:
@@ -126,7 +126,7 @@ finalists = 1
     workshop.spec(text)
     workshop.zoo("build", "specs/demo.toml")
     before = spec.read_text(encoding="utf-8")
-    tighter = before.replace("macs = 500000", "macs = 400000")
+    tighter = before.replace("latency_ms = 100", "latency_ms = 80")
     assert tighter != before
     spec.write_text(tighter, encoding="utf-8")
     done = workshop.zoo("build", "specs/demo.toml", "--out", "other", "--reuse", "--json")

@@ -104,12 +104,12 @@ def test_trainings_are_under_way_while_some_of_them_are_on_disk(tmp_path: Path, 
 
 def row(ordinal: int, accuracy: float, size: int) -> Row:
     candidate = Candidate(ordinal, "{}", str(ordinal), 0.0, None, "random")
-    return Row(candidate, Evaluation(accuracy, Resources(size, size, size, size, size, size, size), 1.0, 1.0))
+    return Row(candidate, Evaluation(accuracy, Resources(*[size] * 8), 1.0, 1.0))
 
 
 def finalist(ordinal: int, size: int, *accuracies: float) -> Finalist:
     finals = {seed: Final(MODEL, accuracy, accuracy, "minmax") for seed, accuracy in enumerate(accuracies)}
-    return Finalist(row(ordinal, 0.0, size).candidate, 4.0, finals, (), Resources(size, size, size, size, size, size, size))
+    return Finalist(row(ordinal, 0.0, size).candidate, 4.0, finals, (), Resources(*[size] * 8))
 
 
 def ordinals(rows: list[Row], count: int, winners: int) -> list[int]:

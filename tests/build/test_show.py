@@ -49,10 +49,17 @@ def row(
     limits: tuple[int, int, int] = (4000, 20_000, 100_000),
 ) -> Row:
     """share: of what the target allows, of RAM and MACs; flash_share: of flash, where it differs."""
-    ram, flash, macs = (round(limit * part) for limit, part in zip(limits, (share, flash_share or share, share), strict=True))
+    ram, flash, instructions = (
+        round(limit * part) for limit, part in zip(limits, (share, flash_share or share, share), strict=True)
+    )
     rung = 0 if promoted_from is None else 1
     candidate = Candidate(ordinal, DESIGN, "digest", 0.25, None, "random", rung, promoted_from)
-    return Row(candidate, Evaluation(accuracy, Resources(ram, flash, ram, flash, macs, ram, flash), 2.0 * 3**rung, 1.0, failure))
+    return Row(
+        candidate,
+        Evaluation(
+            accuracy, Resources(ram, flash, ram, flash, instructions // 4, instructions, ram, flash), 2.0 * 3**rung, 1.0, failure
+        ),
+    )
 
 
 def job_of(workshop: Workshop) -> Job:
@@ -71,7 +78,8 @@ def write(workshop: Workshop, rows: list[Row], *, identity: str | None = None, a
 def fabricated(job: Job) -> list[Row]:
     """Eight trainings at rung 0 (one failed, one too large), three of which rose: errors 0.4, 0.3, 0.2 became 0.2, 0.12, 0.12."""
     limits = limits_of(job)
-    allowed = limits.ram_bytes, limits.flash_bytes, limits.macs
+    assert limits.instructions is not None
+    allowed = limits.ram_bytes, limits.flash_bytes, limits.instructions
     return [
         row(0, 0.6, 0.2, limits=allowed),
         row(1, 0.7, 0.5, limits=allowed),

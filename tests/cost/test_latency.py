@@ -20,8 +20,7 @@ from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, Ma
 from microzoo.measure import emulate
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import MICROZOO_SPACE, sample
-from microzoo.spec.cores import DEFAULT_CPI, milliseconds
-from microzoo.spec.models import Core
+from microzoo.spec.cores import DEFAULT_CPI, Core, milliseconds
 
 CORES = get_args(Core)
 MANUAL_INPUT = (9, 7, 5)

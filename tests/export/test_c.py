@@ -14,7 +14,7 @@ from microzoo.graph.fixed_point import Multiplier
 from microzoo.graph.ops import weight_shape
 from microzoo.measure.arm import CORE_FLAGS
 from microzoo.quantise.reference import run
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 from ..conformance.cases import IMAGES, Case  # noqa: TID252  # tests are no package with a name
 from ..conformance.firmware import CORES as CORES_RUN  # noqa: TID252

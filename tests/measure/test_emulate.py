@@ -146,8 +146,8 @@ def test_without_a_tool_values_are_none_with_the_remedy(entry, monkeypatch):
 def test_latency_by_hand():
     counted = Figure(value=1_234_567, unit="instructions", kind="emulated", method="counted")
     # 1,234,567 * 1.3 / 64,000 a millisecond = 25.08.
-    found = emulate.latency(counted, "cortex-m4", 64.0)
+    found = emulate.latency(counted, 64.0, 1.3)
     assert (found.value, found.unit, found.kind) == (25.1, "ms", "estimated")
     assert "at 64 MHz, 1.3 cycles each on average assumed; nothing was timed" in found.method
     absent = counted.model_copy(update={"value": None, "method": "not emulated: no qemu"})
-    assert emulate.latency(absent, "cortex-m4", 64.0).value is None
+    assert emulate.latency(absent, 64.0, 1.3).value is None

@@ -55,3 +55,30 @@ def test_runtime_tflm_adds_its_own_code():
     assert (flash.need, flash.kind, flash.fits) == (20000 + TFLM_CODE_BYTES, "estimated", False)
     ram, _, _ = limits(target("tflm"), FIGURES | {"arena_total_32bit": figure(None, "estimated")})
     assert (ram.need, ram.kind) == (9000, "measured") and "upper bound" in ram.method
+
+
+def test_a_limit_on_time_is_judged_by_the_emulated_instructions_else_by_the_predicted():
+    """1,600,000 instructions of 2 cycles at 64 MHz take 50 ms."""
+    timed = target().model_copy(
+        update={
+            "budget": TargetBudget(ram_bytes=8192, flash_bytes=65536, latency_ms=50),
+            "clock_mhz": 64.0,
+            "cycles_per_instruction": 2.0,
+        }
+    )
+    counted = {"instructions": figure(1_600_000, "emulated", "instructions")}
+    predicted = {"predicted_instructions": figure(1_600_001, "predicted", "instructions")}
+    *_, found = limits(timed, FIGURES | counted | predicted)
+    assert (found.name, found.need, found.have, found.unit, found.kind, found.fits) == (
+        "latency",
+        50.0,
+        50.0,
+        "ms",
+        "estimated",
+        True,
+    )
+    assert "2 cycles each on average assumed, at 64 MHz" in found.method
+    *_, found = limits(timed, FIGURES | {"instructions": figure(None, "emulated", "instructions")} | predicted)
+    assert (found.kind, found.fits) == ("predicted", False)
+    with pytest.raises(MeasurementError, match="instructions, predicted_instructions all have no value"):
+        limits(timed, FIGURES)

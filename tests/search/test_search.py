@@ -67,7 +67,7 @@ def slow_evaluation(candidate: Candidate) -> Evaluation:
 
 def row(ordinal: int, accuracy: float, ram: int, flash: int = 1, macs: int = 1, failure: str | None = None) -> Row:
     design = Architecture((Block((Layer("conv"),)),)).to_json()
-    resources = Resources(ram, flash, ram, flash, macs, ram, flash)
+    resources = Resources(ram, flash, ram, flash, macs, 4 * macs, ram, flash)
     return Row(Candidate(ordinal, design, "digest", 0.0, None, "random"), Evaluation(accuracy, resources, 1.0, 1.0, failure))
 
 
@@ -187,19 +187,27 @@ def test_a_target_that_nothing_fits_says_so_with_the_smallest_figures_seen() -> 
 
 def test_scalarisation_by_hand() -> None:
     """error 0.2 / 0.1 = 2, over 0.5 is 4; RAM 30 / 60 = 0.5, over 0.1 is 5; flash 1 / 10, over 1; MACs 5 / 5, over 0.25 is 4."""
-    candidate = np.array([(0.2, 30, 1, 5)])
+    candidate = np.array([(0.2, 30, 1, 5, 999)])
     bounds = Bounds(0.1, Limits(60, 10, 5))
     assert scalarise(candidate, bounds, Weights(0.5, 0.1, 1.0, 0.25)) == pytest.approx(5.0)
     assert scalarise(candidate, bounds, Weights(0.01, 1.0, 1.0, 1.0)) == pytest.approx(200.0)
 
 
+def test_compute_is_the_worse_of_macs_and_instructions() -> None:
+    """Instructions 24 / 20 = 1.2, over 0.2 is 6, against 5 / 5 over 0.2 = 5; without a limit on MACs only the 6 is left."""
+    candidate, weights = np.array([(0.0, 0, 0, 5, 24)]), Weights(1.0, 1.0, 1.0, 0.2)
+    assert scalarise(candidate, Bounds(0.1, Limits(60, 10, 5, 20)), weights) == pytest.approx(6.0)
+    assert scalarise(candidate, Bounds(0.1, Limits(60, 10, 5, 40)), weights) == pytest.approx(5.0)
+    assert scalarise(candidate, Bounds(0.1, Limits(60, 10, None, 40)), weights) == pytest.approx(3.0)
+
+
 def test_scalarisation_caps_ratios_at_ten() -> None:
-    assert scalarise(np.array([(1.0, 1, 1, 1)]), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
+    assert scalarise(np.array([(1.0, 1, 1, 1, 1)]), Bounds(0.01, Limits(60, 10, 5)), Weights(1.0, 1.0, 1.0, 1.0)) == 10.0
 
 
 def test_weights_are_uniform_and_never_zero() -> None:
     rng = np.random.default_rng(0)
-    drawn = np.array([[w.error, w.ram, w.flash, w.macs] for w in (draw_weights(rng) for _ in range(4000))])
+    drawn = np.array([[w.error, w.ram, w.flash, w.compute] for w in (draw_weights(rng) for _ in range(4000))])
     assert drawn.min() > 0
     assert np.abs(drawn.mean(axis=0) - 0.5).max() < 0.02
 
@@ -219,11 +227,16 @@ def test_front_against_the_definition() -> None:
 
 
 def test_gate_is_inclusive_and_violation_names_the_worst() -> None:
-    limits = Limits(100, 200, 300)
-    exact = Resources(0, 0, 100, 200, 300, 0, 0)
+    limits = Limits(100, 200, 300, 400)
+    exact = Resources(0, 0, 100, 200, 300, 400, 0, 0)
     assert limits.fits(exact)
     assert limits.violation(exact) == 1.0
-    for field in ("ram_bytes", "flash_bytes", "macs"):
+    assert limits.describe(exact) == "RAM 100 of 100 bytes, flash 200 of 200 bytes, 300 of 300 MACs, 400 of 400 instructions"
+    for field in ("macs", "instructions"):
+        unlimited = replace(limits, **{field: None})
+        assert unlimited.fits(replace(exact, **{field: 10**9})), "no limit, nothing to be over"
+        assert unlimited.violation(replace(exact, **{field: 10**9})) == 1.0
+    for field in ("ram_bytes", "flash_bytes", "macs", "instructions"):
         over = replace(exact, **{field: getattr(exact, field) + 1})
         assert not limits.fits(over)
         assert limits.violation(over) > 1.0

@@ -114,7 +114,7 @@ def test_a_tournament_by_hand_picks_the_least_worst_ratio() -> None:
     assert child is not None
     weights = draw_weights(np.random.default_rng([problem.seed, 3]))
     needs = [(row.evaluation.error, row.evaluation.resources) for row in rows]
-    objectives = np.array([(error, need.ram_bytes, need.flash_bytes, need.macs) for error, need in needs])
+    objectives = np.array([(error, need.ram_bytes, need.flash_bytes, need.macs, need.instructions) for error, need in needs])
     assert child.parent == int(np.argmin(scalarise(objectives, Bounds(0.1, problem.limits), weights)))
 
 

@@ -109,13 +109,13 @@ def test_every_mistake_is_reported_at_once_with_line_value_and_remedy(specs: Pat
 def test_mistakes_of_several_files_come_together(specs: Path) -> None:
     family(specs, "targets = 3\n", "a")
     family(specs, "dataset = ", "b")
-    (specs / "targets/cortex-m4-64k.toml").write_text(TARGET + "latency_ms = 3\n", encoding="utf-8")
+    (specs / "targets/cortex-m4-64k.toml").write_text(TARGET.replace("macs = 1000", ""), encoding="utf-8")
     family(specs, 'dataset = "digits"\ntargets = ["cortex-m4-64k"]\n', "c")
     found = problems(specs)
     assert any("a.toml: dataset: this key is missing; Name of a file in specs/datasets" in line for line in found)
     assert any("a.toml:1: targets: 3 should be a valid tuple" in line for line in found)
     assert any("b.toml" in line and "is not TOML" in line for line in found)
-    assert any("cortex-m4-64k.toml:4: budget: give exactly one of macs and latency_ms" in line for line in found)
+    assert any("cortex-m4-64k.toml:4: budget: give macs, latency_ms or both" in line for line in found)
     assert len(found) == 4
 
 
@@ -127,6 +127,12 @@ def test_mistakes_of_several_files_come_together(specs: Path) -> None:
         (
             TARGET + '[npu]\naccelerator = "ethos-u55-128"\nsystem = "Ethos_U65_Embedded"\n',
             "system Ethos_U65_Embedded is not one of ethos-u55",
+        ),
+        (TARGET.replace("macs = 1000", ""), "budget: give macs, latency_ms or both"),
+        (TARGET.replace("macs = 1000", "latency_ms = 1e-6"), "latency_ms = 1e-06 leaves no time for a single instruction"),
+        (
+            'runtime = "tflm"\n' + TARGET.replace("macs = 1000", "latency_ms = 10"),
+            'budget.latency_ms: the time of runtime = "tflm" is unknown; give macs, or runtime = "c"',
         ),
         (TARGET + "[reserve]\nram_bytes = 65536\n", "reserve.ram_bytes = 65536 leaves nothing of budget.ram_bytes = 65536"),
         (TARGET.replace('title = "t"\n', ""), "title: this key is missing; One line for people."),
@@ -162,8 +168,23 @@ def test_not_utf8_and_missing_paths(specs: Path) -> None:
         spec_files([specs / "empty"])
 
 
-def test_latency_becomes_a_limit_on_macs(specs: Path) -> None:
-    """10 ms at 64 MHz are 640,000 cycles; at 8 cycles a MAC that is 80,000 MACs."""
-    (specs / "targets/cortex-m4-64k.toml").write_text(TARGET.replace("macs = 1000", "latency_ms = 10"), encoding="utf-8")
+@pytest.mark.parametrize(
+    ("keys", "macs", "instructions"),
+    [
+        ("macs = 1000", 1000, None),
+        ("latency_ms = 10", None, 492_307),
+        ("macs = 1000\nlatency_ms = 10", 1000, 492_307),
+    ],
+)
+def test_latency_becomes_a_limit_on_instructions(specs: Path, keys: str, macs: int | None, instructions: int | None) -> None:
+    """10 ms at 64 MHz are 640,000 cycles; at the 1.3 cycles an instruction that are assumed of an M4, 492,307 instructions."""
+    (specs / "targets/cortex-m4-64k.toml").write_text(TARGET.replace("macs = 1000", keys), encoding="utf-8")
     (job,) = load_jobs([family(specs, 'dataset = "digits"\ntargets = ["cortex-m4-64k"]\n')])
-    assert job.target.macs_limit == 80_000
+    assert (job.target.budget.macs, job.target.instructions_limit) == (macs, instructions)
+
+
+def test_cycles_an_instruction_are_the_targets_own_where_it_says(specs: Path) -> None:
+    text = TARGET.replace("macs = 1000", "latency_ms = 10").replace("[budget]", "cycles_per_instruction = 2\n[budget]")
+    (specs / "targets/cortex-m4-64k.toml").write_text(text, encoding="utf-8")
+    (job,) = load_jobs([family(specs, 'dataset = "digits"\ntargets = ["cortex-m4-64k"]\n')])
+    assert (job.target.assumed_cycles, job.target.instructions_limit) == (2.0, 320_000)

@@ -235,12 +235,19 @@ def _verdict(
     if target.runtime == "c":
         if not isinstance(arithmetic, IntegerModel):
             notes.append(f"not as C: {arithmetic}")
-            target = target.model_copy(update={"runtime": "tflm"})
+            if target.budget.latency_ms is not None:
+                notes.append("the time of TensorFlow Lite Micro is unknown")
+                unknown = unknown or {"time": 1}
+            budget = target.budget.model_copy(update={"latency_ms": None})
+            target = target.model_copy(update={"runtime": "tflm", "budget": budget})
         else:
             _, needs = predict(arithmetic.graph, "c", target.core)
             figures = figures | {
                 "predicted_ram": Figure(value=needs.ram_bytes, unit="bytes", kind="predicted", method="of the C export"),
                 "predicted_flash": Figure(value=needs.flash_bytes, unit="bytes", kind="predicted", method="of the C export"),
+                "predicted_instructions": Figure(
+                    value=needs.instructions, unit="instructions", kind="predicted", method="of the C export"
+                ),
             }
     if target.runtime == "tflm" and path.suffix == ".onnx":
         return Verdict(None, "none", (), "; ".join([*notes, "TensorFlow Lite Micro runs no .onnx"]))

@@ -20,6 +20,7 @@ from microzoo.build.training import Final, FinalTask, Trainer, worker_count
 from microzoo.catalog.card import BuildRecord
 from microzoo.catalog.ratchet import kept_instead
 from microzoo.catalog.store import remove_others, write_entry
+from microzoo.cost.latency import WORST_ERROR
 from microzoo.cost.predict import predict
 from microzoo.data.load import load
 from microzoo.errors import TargetInfeasibleError
@@ -44,8 +45,10 @@ class Places:
 
 
 def limits_of(job: Job) -> Limits:
-    """What a network may need on this target."""
-    return Limits(job.target.ram_limit_bytes, job.target.flash_limit_bytes, job.target.macs_limit)
+    """What a network may need on this target, as predicted: so few instructions that the emulated ones are within the limit."""
+    target, most = job.target, job.target.instructions_limit
+    predicted = None if most is None else int(most / (1 + WORST_ERROR))
+    return Limits(target.ram_limit_bytes, target.flash_limit_bytes, target.budget.macs, predicted)
 
 
 def problem_of(job: Job) -> Problem:

@@ -11,7 +11,7 @@ from microzoo.spec.load import Job
 
 RECIPE_VERSION = 2
 """Raised whenever the generator would make another entry, or measure it otherwise, from the same spec."""
-SEARCH_VERSION = 3
+SEARCH_VERSION = 4
 """Raised whenever the search would propose or train other candidates from the same spec: old histories are then of no use."""
 
 

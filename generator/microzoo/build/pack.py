@@ -23,7 +23,7 @@ from microzoo.measure.activations import peak_bytes
 from microzoo.measure.arena import measure_arena
 from microzoo.measure.scratch import scratch_folder, write_scratch
 from microzoo.measure.tflite_file import TfliteModel
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 FORMATS = ("tflite", "c", "onnx")
 CORE: Core = "cortex-m4"

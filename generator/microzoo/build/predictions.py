@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from microzoo.catalog.card import Figure
 from microzoo.cost.c_runtime import ARENA_ALIGNMENT, FITTED_COMPILER, code_bytes
 from microzoo.cost.flash import weight_bytes
-from microzoo.cost.latency import instructions
 from microzoo.cost.liveness import liveness
 from microzoo.cost.predict import TFLM_ALIGNMENT, predict
 from microzoo.cost.tflite_size import tflite_bytes
@@ -62,7 +61,7 @@ def predicted_figures(model: IntegerModel, target: TargetSpec, dataset: DatasetS
         "predicted_flash": _bytes(resources.flash_bytes, f"weights and the code of runtime {runtime}"),
         "predicted_tflite_bytes": _bytes(tflite_bytes(graph, metadata), "layout of the flatbuffer, counted from the graph"),
         "predicted_instructions": Figure(
-            value=instructions(graph, target.core),
+            value=resources.instructions,
             unit="instructions",
             kind="predicted",
             method=f"how often the loops of the kernels run, counted from the graph, for {target.core}",

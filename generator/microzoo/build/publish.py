@@ -230,7 +230,9 @@ def _target(job: Job) -> TargetRecord:
         flash_bytes=spec.budget.flash_bytes,
         reserve_ram_bytes=spec.reserve.ram_bytes,
         reserve_flash_bytes=spec.reserve.flash_bytes,
-        macs_limit=spec.macs_limit,
+        macs_limit=spec.budget.macs,
+        latency_limit_ms=spec.budget.latency_ms,
+        cycles_per_instruction=spec.assumed_cycles,
         boards=spec.boards,
         npu=spec.npu,
     )

@@ -49,7 +49,10 @@ class RungState:
 
 @dataclass(frozen=True)
 class FrontMember:
-    """A candidate that no other beats in expected error, RAM, flash and MACs at once; ordinal: of its highest training."""
+    """A candidate that no other beats in expected error, RAM, flash, MACs and instructions at once.
+
+    ordinal: of its highest training.
+    """
 
     ordinal: int
     origin: str
@@ -59,6 +62,7 @@ class FrontMember:
     ram_bytes: int
     flash_bytes: int
     macs: int
+    instructions: int
     sparsity: float
 
 
@@ -107,7 +111,8 @@ class SearchState:
     trainings_planned: int
     ram_limit_bytes: int
     flash_limit_bytes: int
-    macs_limit: int
+    macs_limit: int | None
+    instructions_limit: int | None
     problem: str | None = None
     damaged: bool = False
     about: str = ""
@@ -208,6 +213,7 @@ def _job_state(job: Job, spec: Path, work: Path, seed: int | None) -> SearchStat
         ram_limit_bytes=limits.ram_bytes,
         flash_limit_bytes=limits.flash_bytes,
         macs_limit=limits.macs,
+        instructions_limit=limits.instructions,
         other_histories=_others(path),
     )
     if not path.is_file():
@@ -297,6 +303,7 @@ def _member(standing: Standing) -> FrontMember:
         ram_bytes=evaluation.resources.ram_bytes,
         flash_bytes=evaluation.resources.flash_bytes,
         macs=evaluation.resources.macs,
+        instructions=evaluation.resources.instructions,
         sparsity=candidate.sparsity,
     )
 

@@ -86,11 +86,11 @@ class LayerRow(Model):
 class Limit(Model):
     """One budget of the target against one figure."""
 
-    name: Literal["ram", "flash", "compute"]
+    name: Literal["ram", "flash", "compute", "latency"]
     need: float
     have: float
     """What is left after the application's reserve."""
-    unit: Literal["bytes", "macs"]
+    unit: Literal["bytes", "macs", "ms"]
     kind: Kind
     """Kind of the weakest figure in `need`."""
     method: str
@@ -113,7 +113,12 @@ class TargetRecord(Model):
     flash_bytes: int
     reserve_ram_bytes: int
     reserve_flash_bytes: int
-    macs_limit: int
+    macs_limit: int | None
+    """None where there is no such limit."""
+    latency_limit_ms: float | None = None
+    """Longest time of one inference, as instructions / clock; None where there is no such limit."""
+    cycles_per_instruction: float | None = None
+    """What is assumed of the core; None in cards that were written before they said it."""
     boards: tuple[str, ...]
     npu: NpuSpec | None = None
     """None also in cards that were written before they said it."""

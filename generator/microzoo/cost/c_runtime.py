@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, MaxPool, Op, Pad
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 ARENA_ALIGNMENT = 4
 FITTED_COMPILER = "arm-none-eabi-gcc 12.2"

@@ -10,7 +10,7 @@ from shutil import which
 from microzoo.errors import MeasurementError
 from microzoo.measure.c_runtime import COMPILE_SECONDS, FIRMWARE, compile_c
 from microzoo.measure.c_sources import CSources
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 PREFIX = "arm-none-eabi-"
 COMPILER = f"{PREFIX}gcc"

@@ -26,8 +26,7 @@ from microzoo.measure.c_sources import c_sources
 from microzoo.measure.children import run_together
 from microzoo.measure.runtimes import Int8
 from microzoo.measure.scratch import scratch_folder, write_scratch
-from microzoo.spec.cores import DEFAULT_CPI, milliseconds
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core, milliseconds
 
 EMULATOR = "qemu-system-arm"
 INSTALL_REMEDY = "Debian: apt install qemu-system-arm"
@@ -164,11 +163,10 @@ def emulated_ram(static: Figure, stack: Figure) -> Figure:
     return Figure(value=static.value + stack.value, unit="bytes", kind="emulated", method=method)
 
 
-def latency(instructions: Figure, core: Core, clock_mhz: float) -> Figure:
-    """The time that so many `instructions` are estimated to take; no value where they have none."""
+def latency(instructions: Figure, clock_mhz: float, cycles: float) -> Figure:
+    """The time that so many `instructions` are estimated to take, `cycles` each on average; no value where they have none."""
     if instructions.value is None:
         return Figure(value=None, unit="ms", kind="estimated", method=instructions.method)
-    cycles = DEFAULT_CPI[core]
     found = milliseconds(instructions.value, clock_mhz, cycles)
     method = f"instructions of one inference at {clock_mhz:g} MHz, {cycles:g} cycles each on average assumed; nothing was timed"
     return Figure(value=float(f"{found:.3g}"), unit="ms", kind="estimated", method=method)

@@ -174,7 +174,7 @@ def _emulated(files: EntryFiles, target: TargetSpec, vectors: Vectors | None, fi
     return {
         **found,
         "emulated_ram": emulated_ram(figures["c_static_ram"], found["emulated_stack"]),
-        "latency": latency(found["instructions"], target.core, target.clock_mhz),
+        "latency": latency(found["instructions"], target.clock_mhz, target.assumed_cycles),
     }
 
 

@@ -13,7 +13,7 @@ from microzoo.measure.c_runtime import FIRMWARE, compile_c, compiler_version
 from microzoo.measure.c_sources import c_sources
 from microzoo.measure.scratch import scratch_folder
 from microzoo.measure.stack import deepest, frames_of_call_graph, frames_of_disassembly, with_aliases
-from microzoo.spec.models import Core
+from microzoo.spec.cores import Core
 
 PREPARATION = "_prepare.c"
 """How the source of the pre-processing is named; an entry's other sources do not need it."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from microzoo.catalog.card import Figure, Kind, Limit
 from microzoo.errors import MeasurementError
+from microzoo.spec.cores import milliseconds
 from microzoo.spec.models import TargetSpec
 
 TFLM_CODE_BYTES = 48 * 1024
@@ -16,26 +18,35 @@ CERTAINTY: tuple[Kind, ...] = ("measured", "emulated", "estimated", "predicted")
 
 
 def limits(target: TargetSpec, figures: Mapping[str, Figure]) -> tuple[Limit, ...]:
-    """RAM, flash and compute of `target` against `figures`, in this order.
+    """RAM and flash of `target` against `figures`, then compute (MACs) and latency where it limits them.
 
     Runtime c: c_ram (static RAM and stack) and c_flash; where those have no value, predicted_ram and predicted_flash, and the
     limit's kind says "predicted". Runtime tflm: the arena (its 32-bit estimate, else the 64-bit total as an upper bound, else
-    predicted_ram) and the file's bytes + TFLM's own code. Raises MeasurementError where a budget can be judged by no figure.
+    predicted_ram) and the file's bytes + TFLM's own code. Latency: instructions of the generated C, emulated, else predicted.
+    Raises MeasurementError where a budget can be judged by no figure.
     """
     ram, flash = (_c_ram, _c_flash) if target.runtime == "c" else (_tflm_ram, _tflm_flash)
-    macs = _value(figures, "macs")
-    return (
+    found = [
         Limit(name="ram", have=target.ram_limit_bytes, unit="bytes", **ram(figures)),
         Limit(name="flash", have=target.flash_limit_bytes, unit="bytes", **flash(figures)),
-        Limit(
-            name="compute",
-            need=macs,
-            have=target.macs_limit,
-            unit="macs",
-            kind=figures["macs"].kind,
-            method="macs of the .tflite",
-        ),
+    ]
+    if (most := target.budget.macs) is not None:
+        need, kind = _value(figures, "macs"), figures["macs"].kind
+        found.append(Limit(name="compute", need=need, have=most, unit="macs", kind=kind, method="macs of the .tflite"))
+    if (longest := target.budget.latency_ms) is not None:
+        found.append(Limit(name="latency", have=longest, unit="ms", **_latency(figures, target)))
+    return tuple(found)
+
+
+def _latency(figures: Mapping[str, Figure], target: TargetSpec) -> dict[str, object]:
+    found = _first(
+        figures,
+        ("instructions", "counted on an emulated core"),
+        ("predicted_instructions", "no emulated core"),
     )
+    need = milliseconds(cast(float, found["need"]), target.clock_mhz, target.assumed_cycles)
+    method = f"{found['method']}; {target.assumed_cycles:g} cycles each on average assumed, at {target.clock_mhz:g} MHz"
+    return {"need": need, "kind": "predicted" if found["kind"] == "predicted" else "estimated", "method": method}
 
 
 def _c_ram(figures: Mapping[str, Figure]) -> dict[str, object]:

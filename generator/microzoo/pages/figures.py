@@ -56,7 +56,7 @@ TITLES = {
 }
 """By the name in `Card.figures`; a figure that is not here is shown under its own name."""
 
-LIMITS = {"ram": "RAM", "flash": "Flash", "compute": "Compute"}
+LIMITS = {"ram": "RAM", "flash": "Flash", "compute": "Compute", "latency": "Time"}
 
 
 def title(name: str) -> str:

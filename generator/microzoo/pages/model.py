@@ -100,7 +100,7 @@ def headlines(card: Card) -> list[dict[str, str]]:
         {
             "title": "Compute",
             "value": short(figure_value(card, "macs")),
-            "remark": f"multiply-accumulates of {short(card.target.macs_limit)} allowed",
+            "remark": f"multiply-accumulates{_allowed(card)}",
             "kind": macs.kind,
             "method": macs.method,
         },
@@ -113,6 +113,10 @@ def headlines(card: Card) -> list[dict[str, str]]:
             "method": "size of the file",
         },
     ]
+
+
+def _allowed(card: Card) -> str:
+    return "" if card.target.macs_limit is None else f" of {short(card.target.macs_limit)} allowed"
 
 
 def _instructions(card: Card) -> list[dict[str, str]]:

@@ -9,23 +9,33 @@ from microzoo.cost.resources import Resources
 
 @dataclass(frozen=True)
 class Limits:
-    """What a candidate may need at most; after the application's reserve."""
+    """What a candidate may need at most; after the application's reserve. macs, instructions: None where nothing limits them."""
 
     ram_bytes: int
     flash_bytes: int
-    macs: int
+    macs: int | None
+    instructions: int | None = None
 
     def fits(self, resources: Resources) -> bool:
         """Whether every figure is within its limit."""
-        return resources.ram_bytes <= self.ram_bytes and resources.flash_bytes <= self.flash_bytes and resources.macs <= self.macs
+        return all(need <= have for need, have, _ in self._pairs(resources))
 
     def violation(self, resources: Resources) -> float:
         """The greatest of need / limit: at most 1 where everything fits."""
-        return max(resources.ram_bytes / self.ram_bytes, resources.flash_bytes / self.flash_bytes, resources.macs / self.macs)
+        return max([need / have for need, have, _ in self._pairs(resources)])
 
     def describe(self, resources: Resources) -> str:
         """Need against limit in words, for errors."""
-        return (
-            f"RAM {resources.ram_bytes} of {self.ram_bytes} bytes, flash {resources.flash_bytes} of {self.flash_bytes} bytes, "
-            f"{resources.macs} of {self.macs} MACs"
-        )
+        return ", ".join(words.format(need, have) for need, have, words in self._pairs(resources))
+
+    def _pairs(self, resources: Resources) -> list[tuple[int, int, str]]:
+        """(need, limit, words for both) of each limit that there is."""
+        pairs = [
+            (resources.ram_bytes, self.ram_bytes, "RAM {} of {} bytes"),
+            (resources.flash_bytes, self.flash_bytes, "flash {} of {} bytes"),
+        ]
+        if self.macs is not None:
+            pairs.append((resources.macs, self.macs, "{} of {} MACs"))
+        if self.instructions is not None:
+            pairs.append((resources.instructions, self.instructions, "{} of {} instructions"))
+        return pairs

@@ -21,7 +21,7 @@ from microzoo.cost.resources import Resources
 from microzoo.errors import HistoryError
 from microzoo.search.types import Candidate, Evaluation, Row
 
-FORMAT = "2"
+FORMAT = "3"
 _RESOURCES = tuple(field.name for field in fields(Resources))
 _CANDIDATE = ("ordinal", "design", "canonical", "sparsity", "parent", "origin", "rung", "promoted_from")
 _EVALUATION = ("validation_accuracy", *_RESOURCES, "epochs", "failure", "seconds")

@@ -35,9 +35,9 @@ class Standing:
 
     @property
     def objectives(self) -> Objectives:
-        """Expected error, RAM, flash, MACs."""
+        """Expected error, RAM, flash, MACs, instructions."""
         resources = self.row.evaluation.resources
-        return self.error, resources.ram_bytes, resources.flash_bytes, resources.macs
+        return self.error, resources.ram_bytes, resources.flash_bytes, resources.macs, resources.instructions
 
 
 class Ladder:

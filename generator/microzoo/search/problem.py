@@ -12,7 +12,8 @@ from microzoo.search.gate import Limits
 from microzoo.space.architecture import Architecture
 from microzoo.space.lowering import lower
 from microzoo.space.sampling import SpaceRules
-from microzoo.spec.models import Core, Runtime
+from microzoo.spec.cores import Core
+from microzoo.spec.models import Runtime
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""What is assumed of a core to turn a count of instructions into a time."""
+"""Cores, and what is assumed of one to turn a count of instructions into a time."""
 
 from __future__ import annotations
 
-from microzoo.spec.models import Core
+from typing import Literal
+
+Core = Literal["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
 
 DEFAULT_CPI: dict[Core, float] = {
     "cortex-m0": 1.3,
@@ -25,3 +27,9 @@ def milliseconds(instructions: float, clock_mhz: float, cycles_per_instruction: 
     """Estimated time of `instructions`, all of which are assumed to take `cycles_per_instruction` on average; see DEFAULT_CPI."""
     assert clock_mhz > 0 and cycles_per_instruction > 0, (clock_mhz, cycles_per_instruction)
     return instructions * cycles_per_instruction / (clock_mhz * 1e3)
+
+
+def instructions_within(latency_ms: float, clock_mhz: float, cycles_per_instruction: float) -> int:
+    """Most instructions that are estimated to take no longer than `latency_ms`: the inverse of `milliseconds`, rounded down."""
+    assert clock_mhz > 0 and cycles_per_instruction > 0, (clock_mhz, cycles_per_instruction)
+    return int(latency_ms * (clock_mhz * 1e3) / cycles_per_instruction)
