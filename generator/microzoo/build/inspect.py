@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microzoo.build.scratch import write_atomically
 from microzoo.catalog.card import Figure
@@ -24,7 +24,20 @@ from microzoo.measure.verdict import limits
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import TargetSpec
 
+if TYPE_CHECKING:
+    from microzoo.measure.onnx_file import OnnxGraph
+
 SUFFIXES = (".tflite", ".onnx")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that was read: its bytes, the graph that figures are counted from, and for an .onnx its own graph."""
+
+    path: Path
+    data: bytes
+    graph: TfliteModel
+    onnx: OnnxGraph | None
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,8 @@ def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = Tr
 
     Raises MeasurementError, one line, where it is no model that can be measured.
     """
-    data = read_bytes(path)
-    model = parse(path, data)
+    file = read_model(path)
+    data, model = file.data, file.graph
     layers = inspected_layers(model)
     notes: list[str] = []
     plan = _plan(model, notes)
@@ -95,7 +108,7 @@ def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = Tr
         reason = "TensorFlow Lite Micro runs .tflite files only"
     best = peak_bytes(reordered(model, best_order(model, in_place=False)))
     figures, unknown = _figures(path, data, model, layers, found), uncounted(layers)
-    arithmetic = _arithmetic(path, data) if any(target.runtime == "c" for target in targets.values()) else None
+    arithmetic = _arithmetic(file) if any(target.runtime == "c" for target in targets.values()) else None
     return Inspection(
         file=str(path),
         format=path.suffix[1:],
@@ -138,13 +151,15 @@ def read_bytes(path: Path) -> bytes:
         raise MeasurementError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
 
 
-def parse(path: Path, data: bytes) -> TfliteModel:
-    """The graph of either format, as figures are counted from it."""
+def read_model(path: Path) -> ModelFile:
+    """The file, read once. Raises MeasurementError, one line, where it is no model that can be measured."""
+    data = read_bytes(path)
     if path.suffix == ".tflite":
-        return parse_tflite(data, str(path))
+        return ModelFile(path, data, parse_tflite(data, str(path)), None)
     from microzoo.measure.onnx_file import fused, read_onnx
 
-    return fused(read_onnx(path))
+    graph = read_onnx(path, values=True)
+    return ModelFile(path, data, fused(graph), graph)
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
@@ -164,14 +179,14 @@ def draw(inspection: Inspection, to: Path) -> None:
     write_atomically(to, memory_picture(Path(inspection.file).name, lines, bars).encode())
 
 
-def imported(path: Path, data: bytes, *, drop_softmax: bool) -> tuple[IntegerModel, tuple[str, ...]]:
+def imported(file: ModelFile, *, drop_softmax: bool) -> tuple[IntegerModel, tuple[str, ...]]:
     """The file as an IntegerModel, with what its user must know. Raises ImportedModelError, naming what it does not hold."""
-    if path.suffix == ".onnx":
-        from microzoo.importer.onnx import import_onnx
+    if file.onnx is not None:
+        from microzoo.importer.onnx import import_graph
 
-        found = import_onnx(path, drop_softmax=drop_softmax)
+        found = import_graph(file.onnx, str(file.path), drop_softmax=drop_softmax)
     else:
-        found = import_tflite(data, str(path), drop_softmax=drop_softmax)
+        found = import_tflite(file.data, str(file.path), drop_softmax=drop_softmax)
     return found.model, found.notes
 
 
@@ -220,12 +235,12 @@ def _figures(
     return figures
 
 
-def _arithmetic(path: Path, data: bytes) -> IntegerModel | str:
+def _arithmetic(file: ModelFile) -> IntegerModel | str:
     """The file as an IntegerModel, a softmax at its end left out, or why it is none."""
     try:
-        return imported(path, data, drop_softmax=True)[0]
+        return imported(file, drop_softmax=True)[0]
     except MicrozooError as error:
-        return error.problem.removeprefix(f"{path}: ")
+        return error.problem.removeprefix(f"{file.path}: ")
 
 
 def _verdict(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microzoo.build.inspect import imported, parse, read_bytes
+from microzoo.build.inspect import ModelFile, imported, read_model
 from microzoo.build.scratch import write_atomically
 from microzoo.cost.predict import predict
 from microzoo.errors import ExportError, ImportedModelError, MeasurementError, StorageError, ToolMissingError
@@ -70,11 +70,11 @@ def pack(
     its integer arithmetic. Nothing is written before all of it has been made.
     Raises MeasurementError on a damaged file, ImportedModelError on what cannot be taken over, StorageError if a file is there.
     """
-    data = read_bytes(path)
-    before = parse(path, data)
+    file = read_model(path)
+    data, before = file.data, file.graph
     stem = _stem(path.stem if name is None else name)
     notes: list[str] = []
-    model = _integer(path, data, formats, drop_softmax, notes)
+    model = _integer(file, formats, drop_softmax, notes)
     made: dict[str, bytes] = {}
     repacked: bytes | None = None
     placement: Placement | None = None
@@ -98,8 +98,8 @@ def pack(
     savings = _tflite_savings(before, data, repacked, placement) if repacked is not None else []
     savings += _c_savings(model, before) if model is not None and _wanted("c", formats) else []
     _make_folder(out)
-    for file, content in zip(files, made.values(), strict=True):
-        write_atomically(file, content)
+    for place, content in zip(files, made.values(), strict=True):
+        write_atomically(place, content)
     return Packed(files, tuple(savings), tuple(notes))
 
 
@@ -113,14 +113,14 @@ def _wanted(kind: str, formats: Sequence[str]) -> bool:
     return kind in formats or (not formats and kind != "onnx")
 
 
-def _integer(path: Path, data: bytes, formats: Sequence[str], drop_softmax: bool, notes: list[str]) -> IntegerModel | None:
+def _integer(file: ModelFile, formats: Sequence[str], drop_softmax: bool, notes: list[str]) -> IntegerModel | None:
     """The model's arithmetic where it is needed. Asked for by name, its refusal is an error; else a note."""
-    if path.suffix == ".tflite" and formats and set(formats) <= {"tflite"}:
+    if file.onnx is None and formats and set(formats) <= {"tflite"}:
         return None
     try:
-        model, about = imported(path, data, drop_softmax=drop_softmax)
+        model, about = imported(file, drop_softmax=drop_softmax)
     except ImportedModelError as error:
-        if formats or path.suffix == ".onnx":
+        if formats or file.onnx is not None:
             raise
         notes.append(f"no C: {error}")
         return None

@@ -64,7 +64,12 @@ def import_onnx(path: Path, *, drop_softmax: bool = False) -> Imported:
 
     Raises MeasurementError where it is no sound .onnx, ImportedModelError where it holds what cannot be taken over.
     """
-    return _Importer(read_onnx(path, values=True), str(path), drop_softmax).run()
+    return import_graph(read_onnx(path, values=True), str(path), drop_softmax=drop_softmax)
+
+
+def import_graph(graph: OnnxGraph, where: str, *, drop_softmax: bool = False) -> Imported:
+    """What `import_onnx` gives, of a graph that was read with its values. where: the file's name, for errors."""
+    return _Importer(graph, where, drop_softmax).run()
 
 
 class _Importer:
