@@ -42,7 +42,7 @@ def test_build_publishes_a_model_that_fits_with_every_figure(built: Workshop) ->
     card = card_of(built)
     assert card.id == ID
     assert all(limit.fits for limit in card.limits)
-    assert [limit.name for limit in card.limits] == ["ram", "flash", "compute"]
+    assert [limit.name for limit in card.limits] == ["ram", "flash", "latency"]
     assert {file.format for file in card.files} >= {"tflite", "onnx", "c", "header"}
     assert card.headline.split == "test"
     assert card.headline.n == card.dataset.test == 359

@@ -48,6 +48,12 @@ def cases(chunk: str) -> tuple[Case, ...]:
     return chunk_cases(chunk)
 
 
+@pytest.fixture(scope="module")
+def whole(pytestconfig: pytest.Config) -> bool:
+    """Whether this is a whole run, as of `make conformance`."""
+    return _networks(pytestconfig) > NETWORKS
+
+
 @pytest.fixture
 def record(record_property: Callable[[str, object], None]) -> Callable[[Record], None]:
     """Puts one comparison into the summary. Call it before asserting, so that failures are counted too."""
