@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from microzoo.data.arrays import Labels, Raw, RawData
+from microzoo.data.npz import NpzReader
 from microzoo.errors import DataError
 from microzoo.spec.models import DatasetSpec
 
@@ -68,7 +69,7 @@ class SklearnDigitsReader:
         return RawData(x, y)
 
 
-READERS: dict[str, Reader] = {"idx": IdxReader(), "sklearn_digits": SklearnDigitsReader()}
+READERS: dict[str, Reader] = {"idx": IdxReader(), "npz": NpzReader(), "sklearn_digits": SklearnDigitsReader()}
 
 
 def _idx_images(what: str, content: bytes) -> Raw:

@@ -212,7 +212,7 @@ class DatasetSpec(Model):
     """Name for people."""
     description: str = ""
     """One paragraph for people."""
-    reader: Literal["idx", "sklearn_digits"]
+    reader: Literal["idx", "npz", "sklearn_digits"]
     """Format of the files."""
     input_shape: tuple[Count, Count, Count]
     """Height, width and channels of one input."""

@@ -1,0 +1,55 @@
+"""One .npz file as a dataset: the arrays that `numpy.savez` wrote, none of them pickled."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microzoo.data.arrays import Labels, Raw, RawData
+from microzoo.errors import DataError
+from microzoo.spec.models import DatasetSpec
+
+
+class NpzReader:
+    """x_train, (N, H, W) or (N, H, W, C) of uint8 or float32; y_train, (N,) of integers; x_test, y_test, if there are."""
+
+    def read(self, name: str, spec: DatasetSpec, files: dict[str, bytes]) -> RawData:
+        """Reads the file whose role is `archive`. Raises DataError naming it and the array that does not fit."""
+        del spec
+        if "archive" not in files:
+            raise DataError(f'specs/datasets/{name}.toml: sources: the npz reader needs a file with role = "archive"')
+        arrays = _arrays(name, files["archive"])
+        x, y = _pair(name, arrays, "train")
+        if "x_test" not in arrays and "y_test" not in arrays:
+            return RawData(x, y)
+        return RawData(x, y, *_pair(name, arrays, "test"))
+
+
+def _arrays(name: str, content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("holds a single array, no .npz archive")
+            return {key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")}
+    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{name}: archive: cannot be read as .npz: {error}", "write it with numpy.savez") from error
+
+
+def _pair(name: str, arrays: dict[str, NDArray[Any]], part: str) -> tuple[Raw, Labels]:
+    missing = [key for key in (f"x_{part}", f"y_{part}") if key not in arrays]
+    if missing:
+        raise DataError(f"{name}: archive: {' and '.join(missing)} missing", f"numpy.savez(file, x_{part}=..., y_{part}=...)")
+    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+    if x.ndim not in (3, 4) or x.dtype not in (np.uint8, np.float32):
+        problem = f"{name}: archive: x_{part} is {x.dtype} of shape {x.shape}"
+        raise DataError(problem, "uint8 or float32 of shape (N, height, width) or (N, height, width, channels)")
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        raise DataError(f"{name}: archive: y_{part} is {y.dtype} of shape {y.shape}", "integers of shape (N,), from 0")
+    if len(x) != len(y):
+        raise DataError(f"{name}: archive: x_{part} has {len(x)} inputs, y_{part} {len(y)} labels")
+    return x if x.ndim == 4 else x[..., np.newaxis], y.astype(np.int64)
