@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-to-test
+WEB_READY := $(VENV)/.ready-web
 DEMO := build/demo
 BENCHMARKS := $(sort $(wildcard benchmarks/[!_]*.py))
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
@@ -34,7 +35,7 @@ conformance: $(TEST_READY) ## Compare 1,000 random networks in every runtime on 
 bench: $(READY) ## Run every benchmark; each prints its machine and a ratio to its peer
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
-site: $(READY) ## Render the published zoo into build/site
+site: $(WEB_READY) ## Render the published zoo into build/site
 	$(BIN)/zoo site
 
 docs: $(READY) ## Write the generated pages and schemas anew: command line, JSON Schema of the specs
@@ -44,6 +45,7 @@ docs: $(READY) ## Write the generated pages and schemas anew: command line, JSON
 lock: $(READY) ## Resolve requirements/*.txt again, keeping what still fits (ARGS=--upgrade for the newest)
 	$(LOCK) $(ARGS) --extra tflm --extra wasm --extra ethos --group dev pyproject.toml -o requirements/all.txt
 	echo uv | $(LOCK) $(ARGS) - -o requirements/uv.txt
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools/web --package-lock-only --loglevel=error
 
 clean: ## Remove what was generated and the caches; keep .venv and the search history in build/work
 	rm -rf build/demo build/site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -54,6 +56,10 @@ $(READY): requirements/all.txt requirements/uv.txt pyproject.toml tools/system.s
 	sh tools/setup.sh $(VENV)
 	@touch $@
 
-$(TEST_READY): $(READY)
+$(WEB_READY): $(READY) tools/web.sh tools/web/package.json tools/web/package-lock.json
+	sh tools/web.sh $(VENV)
+	@touch $@
+
+$(TEST_READY): $(WEB_READY)
 	sh tools/system.sh test
 	@touch $@

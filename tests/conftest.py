@@ -1,6 +1,7 @@
 """What every test shares: tools that may be missing, and the rule that CI skips nothing that can be installed.
 
-A test says by a marker what it needs (`arm`, `browser`, `tflm`, `cuda`); where that is missing it is skipped with the reason.
+A test says by a marker what it needs (`arm`, `browser`, `axe`, `lighthouse`, `tflm`, `cuda`); where that is missing it is
+skipped with the reason.
 With CI=true a skip is a failure, except of a test marked `cuda`: apt, PyPI and npm can provide everything else.
 """
 
@@ -22,6 +23,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NODE_PACKAGES = Path(__file__).parents[1] / "tools" / "web" / "node_modules"
 MAY_BE_SKIPPED_IN_CI = frozenset({"cuda"})
 
 
@@ -31,6 +33,19 @@ def find_chromium() -> Path | None:
     for name in BROWSERS:
         found = shutil.which(name)
         if found and subprocess.run([found, "--version"], capture_output=True, check=False, timeout=60).returncode == 0:
+            return Path(found)
+    return None
+
+
+@functools.cache
+def find_node() -> Path | None:
+    """A Node.js that is new enough for what is tested with it: the one of the virtual environment, or else that on PATH."""
+    for folder in (str(Path(sys.executable).parent), None):
+        found = shutil.which("node", path=folder)
+        if found is None:
+            continue
+        version = subprocess.run([found, "--version"], capture_output=True, check=False, text=True, timeout=60).stdout
+        if version.startswith("v") and int(version[1:].split(".")[0]) >= 22:
             return Path(found)
     return None
 
@@ -50,6 +65,18 @@ def _lacks_browser() -> str | None:
     return None if find_chromium() else "no Chromium that runs (Debian: chromium)"
 
 
+def _lacks_axe() -> str | None:
+    return _lacks_browser() or _lacks_package("axe-core")
+
+
+def _lacks_lighthouse() -> str | None:
+    return _lacks_browser() or _lacks_package("lighthouse") or (None if find_node() else "no Node.js 22 or newer")
+
+
+def _lacks_package(name: str) -> str | None:
+    return None if (NODE_PACKAGES / name / "package.json").is_file() else f"npm's {name} is not installed (sh tools/web.sh)"
+
+
 def _lacks_tflm() -> str | None:
     return None if importlib.util.find_spec("tflite_micro") else "the tflite-micro wheel is not installed (x86-64 Linux only)"
 
@@ -66,7 +93,14 @@ def _lacks_cuda() -> str | None:
 
 LACKS: dict[str, Callable[[], str | None]] = {
     marker: functools.cache(lacks)
-    for marker, lacks in (("arm", _lacks_arm), ("browser", _lacks_browser), ("tflm", _lacks_tflm), ("cuda", _lacks_cuda))
+    for marker, lacks in (
+        ("arm", _lacks_arm),
+        ("browser", _lacks_browser),
+        ("axe", _lacks_axe),
+        ("lighthouse", _lacks_lighthouse),
+        ("tflm", _lacks_tflm),
+        ("cuda", _lacks_cuda),
+    )
 }
 
 

@@ -127,6 +127,27 @@ def test_a_system_that_has_everything_is_left_alone(tmp_path):
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.parametrize("npm", [None, "echo out of reach >&2; exit 1"])
+def test_without_npm_packages_one_line_says_what_is_missing(tmp_path, npm):
+    (tmp_path / "bin").mkdir()
+    if npm:
+        put_tool(tmp_path / "bin", "npm", npm)
+    for ci, expected in (("", 0), ("true", 1)):
+        command = ["sh", ROOT / "tools/web.sh", tmp_path]
+        done = subprocess.run(command, env=os.environ | {"CI": ci}, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == expected
+        assert "out of reach" in done.stderr or not npm
+        assert 'tests marked "axe" or "lighthouse" are skipped' in done.stderr.splitlines()[-1]
+
+
+def test_npm_installs_what_is_locked_with_the_node_of_the_environment(tmp_path):
+    (tmp_path / "bin").mkdir()
+    put_tool(tmp_path / "bin", "npm", f'echo "$PWD $*" > {tmp_path}/log; node')
+    put_tool(tmp_path / "bin", "node", f"echo its own >> {tmp_path}/log")
+    subprocess.run(["sh", ROOT / "tools/web.sh", tmp_path], check=True, timeout=60)
+    assert (tmp_path / "log").read_text() == f"{ROOT} ci --prefix tools/web --loglevel=error\nits own\n"
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_follow_githubs_schema(workflow):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow]

@@ -1,5 +1,6 @@
 """The lock files pin everything by hash, name no host, and hold what pyproject.toml asks for."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["tflm"]]
+WEB = ROOT / "tools/web"
 DEVELOPMENT = [*PROJECT["dependency-groups"]["dev"], *PROJECT["build-system"]["requires"]]
 
 
@@ -65,3 +67,21 @@ def test_each_dependency_has_its_reason_among_the_decisions(wanted):
 def test_each_tool_has_its_reason_in_contributing(wanted):
     table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Tools")[2]
     assert mentions(Requirement(wanted).name, table), f"CONTRIBUTING.md, Tools: no line for {Requirement(wanted).name}"
+
+
+def test_npm_packages_are_exact_and_pinned_by_hash_without_a_host():
+    wanted = json.loads((WEB / "package.json").read_text())
+    locked = json.loads((WEB / "package-lock.json").read_text())["packages"]
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version), f"{name}: {version} is a range"
+        assert locked[f"node_modules/{name}"]["version"] == version, f"{name}: run `make lock`"
+    packages = {place: package for place, package in locked.items() if place}
+    assert len(packages) > 100
+    for place, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), place
+        assert "resolved" not in package, f"{place} names a host"
+
+
+def test_npm_runs_no_scripts_of_packages():
+    settings = dict(line.split("=") for line in (WEB / ".npmrc").read_text().split())
+    assert settings["ignore-scripts"] == settings["omit-lockfile-registry-resolved"] == "true"
