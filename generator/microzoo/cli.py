@@ -167,10 +167,59 @@ def verify(
 
 
 @app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(metavar="ID[@VERSION]", help="dataset/target/name, and digits of a version.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URL|DIR",
+            help="A published site: its address, or its folder. Default: what MICROZOO_ZOO_URL names.",
+        ),
+    ] = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where the model's folder is made, as DIR/ID.")] = Path("models"),
+    force: Annotated[bool, typer.Option("--force", help="Replace another version of the model.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a silent host is waited for.")] = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a model from a published site; nothing is in place before all checksums agree.
+
+    Run again after an interruption, it goes on from what has come.
+    """
+    from dataclasses import asdict
+
+    from microzoo.catalog.fetch import default_source
+    from microzoo.catalog.fetch import fetch as fetch_entry
+    from microzoo.catalog.source import Patience, source_of
+    from microzoo.terminal import ByteCount
+
+    patience = Patience(timeout=timeout)
+    with ByteCount(sys.stderr, model) as count:
+        zoo = source_of(default_source(source, os.environ), patience)
+        found = fetch_entry(model, zoo, to, force=force, patience=patience, progress=count)
+    if as_json:
+        _print_json(asdict(found) | {"folder": str(found.folder)})
+    else:
+        was = "is there already" if found.already else "fetched"
+        typer.echo(
+            f"{found.folder}: version {found.version} {was}, {found.files} files, {found.bytes:,} bytes, all checksums agree"
+        )
+
+
+@app.command()
 def site(
     out: ZooOption = Path("zoo"),
     specs: Annotated[Path, typer.Option(help="Folder of the specs, beside the site's sources.")] = Path("specs"),
     to: Annotated[Path, typer.Option("--site", help="Where the site is rendered.")] = Path("build/site"),
+    previous: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|DIR", help="The site that this one replaces, as published: its versions of all models are kept."
+        ),
+    ] = None,
+    versions: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With --previous: at most N earlier versions of a model. Default: all.")
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of --serve.")] = 8000,
 ) -> None:
@@ -181,7 +230,8 @@ def site(
     from microzoo.console import ConsoleReport
 
     with ConsoleReport(Console()) as report:
-        page = rendering.render(rendering.project_root(specs), out, to, report)
+        root = rendering.project_root(specs)
+        page = rendering.render(root, out, to, report, previous=previous, versions=versions)
     typer.echo(f"site: {page}")
     if serve:
         rendering.serve(to, port, typer.echo)

@@ -13,6 +13,7 @@ MicrozooError                      exit 1
 ├── MeasurementError               a runtime refused a file or crashed on it
 ├── ToolMissingError               a compiler or runtime is not installed; says what to install
 ├── CatalogError                   an entry or its card is damaged, incomplete, or from a newer version
+├── FetchError                     a published zoo cannot be read, or gives what it should not
 ├── LockedError                    another build holds the output folder
 ├── StorageError                   the disk is full or the output read-only
 └── SiteError                      the site cannot be rendered
@@ -101,6 +102,10 @@ class ToolMissingError(MicrozooError):
 
 class CatalogError(MicrozooError):
     """An entry or its card is damaged, incomplete, or from a newer version."""
+
+
+class FetchError(MicrozooError):
+    """A published zoo cannot be read, or gives what it should not."""
 
 
 class LockedError(MicrozooError):

@@ -1,10 +1,13 @@
-"""Charts as lines of text: a scatter and a climb. Numbers enter, lines leave; nothing is printed here, nothing is coloured."""
+"""Charts as lines of text: a scatter and a climb, numbers in and lines out, nothing coloured; and a count on one line."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from types import TracebackType
+from typing import Self, TextIO
 
 
 @dataclass(frozen=True)
@@ -105,3 +108,33 @@ def bars(rows: Sequence[tuple[str, int]], width: int, pen: Strokes) -> list[str]
         bar = pen.levels[-1] * (round(room * number / most) if most else 0)
         lines.append(f"{text[:words]:<{words}} {pen.upright}{bar} {number:,}{' <' if number == most else ''}")
     return lines
+
+
+class ByteCount:
+    """How many bytes are there, on a line that is written over and goes away; nothing where the stream is no terminal."""
+
+    def __init__(self, stream: TextIO, words: str) -> None:
+        """words: before the numbers."""
+        self._stream = stream
+        self._words = words
+        self._length = 0
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._show("")
+
+    def __call__(self, done: int, of: int) -> None:
+        """Shows it, ten times a second at most."""
+        now = time.monotonic()
+        if self._stream.isatty() and (now - self._last >= 0.1 or done == of):
+            self._last = now
+            self._show(f"{self._words}: {done:,} of {of:,} bytes")
+
+    def _show(self, line: str) -> None:
+        if line or self._length:
+            self._stream.write(f"\r{line:<{self._length}}" + ("" if line else "\r"))
+            self._stream.flush()
+            self._length = len(line)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from microzoo.build.report import Report
+from microzoo.catalog.source import source_of
 from microzoo.errors import SiteError
-from microzoo.pages.publish import CONFIGURATION, build_site
+from microzoo.pages.publish import CONFIGURATION, Earlier, build_site
 
 
 def specs_folder(paths: Sequence[Path]) -> Path:
@@ -26,9 +27,15 @@ def project_root(specs: Path) -> Path:
     raise SiteError(f"{specs}: no {CONFIGURATION} in this folder or above it", "run in a checkout of the project")
 
 
-def render(root: Path, zoo: Path, site: Path, report: Report) -> Path:
-    """Renders the site and gives its first page. root: as `project_root` gives it."""
-    pages = build_site(root, zoo, site)
+def render(
+    root: Path, zoo: Path, site: Path, report: Report, *, previous: str | None = None, versions: int | None = None
+) -> Path:
+    """Renders the site and gives its first page.
+
+    root: as `project_root` gives it; previous: address or folder of a former site whose versions are kept, at most `versions`
+    earlier ones of a model.
+    """
+    pages = build_site(root, zoo, site, earlier=Earlier(source_of(previous), versions) if previous else None)
     report.note(f"rendered {pages} pages")
     return site.resolve() / "index.html"
 

@@ -10,39 +10,22 @@ Sources: Arduino's library specification, revision 2.2; PlatformIO's manifest li
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from microzoo.catalog.archive import Archive, zipped
 from microzoo.catalog.card import Card, Role
-from microzoo.catalog.golden import UNIX
 from microzoo.errors import CatalogError
 
-_DATE = (1980, 1, 1, 0, 0, 0)
 METHOD_ADDRESS = "https://arxiv.org/abs/2010.14246"
 """Arduino demands an address to read more: that of the method's paper."""
 LONGEST_NAME = {"arduino": 63, "platformio": 50, "zephyr": 63}
 """Characters of a library's name that the system allows; Zephyr sets no limit."""
 TITLES = {"arduino": "Arduino library", "platformio": "PlatformIO library", "zephyr": "Zephyr module"}
 _NEEDED: tuple[Role, ...] = ("model", "kernels", "preparation", "golden vectors", "self test")
-
-
-@dataclass(frozen=True)
-class Archive:
-    """One archive to offer. name: of the file, `<layout>-<library>.zip`; title: for people."""
-
-    name: str
-    title: str
-    content: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of the archive."""
-        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -100,19 +83,26 @@ def can_be_laid_out(card: Card) -> bool:
     return {file.role for file in card.files}.issuperset(_NEEDED)
 
 
+def laid_out(card: Card, files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+    """Layout -> path -> text, each path below the library's folder. Arguments and errors as for `archives`."""
+    if not can_be_laid_out(card):
+        return {}
+    library = _library(card, files)
+    return {
+        layout: {f"{library.name(layout)}/{path}": text for path, text in lay_out(library).items()}
+        for layout, lay_out in _LAYOUTS.items()
+    }
+
+
 def archives(card: Card, files: Mapping[str, bytes]) -> tuple[Archive, ...]:
     """One archive a layout. files: path -> bytes, the C at least. None for an entry that lacks a part, see `can_be_laid_out`.
 
     Raises CatalogError where a file that the card lists is not in `files`.
     """
-    if not can_be_laid_out(card):
-        return ()
-    library = _library(card, files)
     made = []
-    for layout, lay_out in _LAYOUTS.items():
-        folder = library.name(layout)
-        content = {f"{folder}/{path}": text for path, text in lay_out(library).items()}
-        made.append(Archive(f"{layout}-{folder}.zip", TITLES[layout], _zip(content)))
+    for layout, content in laid_out(card, files).items():
+        folder = next(iter(content)).partition("/")[0]
+        made.append(Archive(f"{layout}-{folder}.zip", TITLES[layout], zipped(content)))
     return tuple(made)
 
 
@@ -240,17 +230,6 @@ def _source_and_include(library: _Library) -> dict[str, str]:
 def _plain(text: str) -> str:
     """One line without control characters, as the manifests want it."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
-
-
-def _zip(files: Mapping[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(files):
-            place = zipfile.ZipInfo(path, _DATE)
-            place.create_system = UNIX
-            place.external_attr = 0o644 << 16
-            archive.writestr(place, files[path].encode("utf-8"))
-    return packed.getvalue()
 
 
 _SKETCH = """// Runs the golden inputs once and says PASS, or the first difference, on the serial monitor at 115200 baud.
