@@ -4,25 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MODEL = "models/fashion-mnist/cortex-m4-64k/brisk-wren/index.html"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -94,7 +76,7 @@ def test_words_filter_too(page, site):
 
 def test_from_the_home_page_to_a_download(page, site):
     page.goto((site / "index.html").as_uri())
-    page.locator("table[data-sortable] tbody tr[data-dataset=fashion-mnist][data-target=cortex-m4-64k] a").click()
+    page.locator("table[data-sortable] tbody tr[data-dataset=fashion-mnist][data-target=cortex-m4-64k] th a").click()
     assert page.url == (site / MODEL).as_uri()
     href = page.get_by_role("link", name="model.tflite", exact=True).get_attribute("href")
     assert (site / MODEL).parent.joinpath(href).is_file()

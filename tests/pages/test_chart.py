@@ -4,7 +4,20 @@ import xml.etree.ElementTree as ET
 import pytest
 from markupsafe import Markup
 
-from microzoo.pages.chart import DASHES, SERIES, SHAPES, Chart, Key, legend, log_ticks, mark, steps, tick_number, value_axis
+from microzoo.pages.chart import (
+    DASHES,
+    SERIES,
+    SHAPES,
+    Chart,
+    Key,
+    legend,
+    log_ticks,
+    mark,
+    steps,
+    tick_count,
+    tick_number,
+    value_axis,
+)
 from microzoo.pages.svg import text
 
 
@@ -62,3 +75,7 @@ def test_inline_is_one_line_whatever_its_words():
 
 def test_numbers_on_ticks():
     assert [tick_number(value) for value in (0.0, 12_000.0, 0.25)] == ["0", "12,000", "0.25"]
+
+
+def test_counts_on_ticks():
+    assert [tick_count(value) for value in (500.0, 1000.0, 200_000.0, 5e6, 2e9)] == ["500", "1 K", "200 K", "5 M", "2 G"]

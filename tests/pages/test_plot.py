@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microzoo.catalog.card import SearchPoint
-from microzoo.pages.plot import LEFT, RIGHT, SERIES, TOP, Mark, history, memory, pareto, scatter, symbol
+from microzoo.pages.plot import LEFT, RIGHT, SERIES, TOP, Hollow, Mark, history, memory, pareto, scatter, symbol
 
 from .cards import synthetic
 
@@ -89,3 +89,44 @@ def test_history_draws_every_evaluation_and_counts_those_below():
     best = next(node.get("d") for node in root.iter("path") if node.get("class") == "mz-best")
     climbs = [float(y) for y in re.findall(r"V([\d.]+)", best)]
     assert len(climbs) == 4 and climbs == sorted(climbs, reverse=True)  # from 0.8 to 0.9, 0.91, 0.92, 0.93
+
+
+def test_others_are_hollow_lie_where_their_numbers_say_and_leave_the_front_alone():
+    ours = [Mark(2048, 0.9, 0, "ours", "a", "x/y/z")]
+    others = [
+        Hollow(8192, 0.95, "Other*", "words", "https://example.org", "{}"),
+        Hollow(None, 0.5, "Off", "w", "https://example.org", "{}"),
+    ]
+    root = parse(scatter(ours, title="t", x_label="x", height=352, rivals=others))
+    ticks = [node.text for node in root.iter("text") if node.get("class") == "mz-tick"]
+    # x holds 1 KB to 16 KB: 8 KB lies 3 octaves of 4 in; what is on another axis widens neither.
+    assert "1 KB" in ticks and "16 KB" in ticks and "50 %" not in ticks
+    links = list(root.iter("a"))
+    assert [link.get("href") for link in links] == ["a", "https://example.org", "https://example.org"]
+    shown, off = (node for node in root.iter("g") if node.get("class") == "mz-rival")
+    assert (links[0].get("data-entry"), shown.get("display"), off.get("display")) == ("x/y/z", None, "none")
+    place = [float(each) for each in re.findall(r"[\d.]+", shown.get("transform"))]
+    assert place[0] == pytest.approx(LEFT + (RIGHT - LEFT) * 3 / 4, abs=0.1)
+    front = next(node.get("d") for node in root.iter("path") if node.get("class") == "mz-front")
+    assert "V" not in front
+    assert shown.find("text").text == "Other*" and shown.find("a/path").get("class") == "mz-rival-mark"
+
+
+@pytest.mark.parametrize(("share", "anchor"), [(0.5, "start"), (1.0, "end")])
+def test_names_of_others_stay_inside(share, anchor):
+    x = 1024 * 16**share
+    root = parse(
+        scatter(
+            [Mark(1100, 0.9, 0, "o", "a"), Mark(16_000, 0.9, 0, "o", "b")],
+            title="t",
+            x_label="x",
+            rivals=[Hollow(x, 0.9, "N", "w", "h", "{}")],
+        )
+    )
+    assert [node.get("text-anchor") for node in root.iter("text") if node.text == "N"] == [anchor]
+
+
+def test_counts_have_ticks_of_1_2_5():
+    root = parse(scatter([Mark(30_000, 0.9, 0, "o", "a"), Mark(900_000, 0.9, 0, "o", "b")], title="t", x_label="x", x_as="count"))
+    ticks = [node.text for node in root.iter("text") if node.get("class") == "mz-tick"]
+    assert [tick for tick in ticks if "%" not in tick] == ["20 K", "50 K", "100 K", "200 K", "500 K", "1 M"]

@@ -33,7 +33,7 @@ SHAPES = (
 DASHES: tuple[str | None, ...] = (None, "7 3", "2 3", "9 3 2 3", "12 4", "5 2 1 2 1 2", "1 2", "15 3 3 3")
 """Of the lines of a series, by its index like SHAPES."""
 
-Written = Literal["number", "bytes", "share"]
+Written = Literal["number", "bytes", "share", "count"]
 """How the ticks of an axis are written."""
 LEGEND_LINE, _LETTER, _SWATCH, _GAP = 18.0, 8.4, 24.0, 16.0  # a letter's width leaves room for the larger text of narrow screens
 
@@ -120,7 +120,12 @@ def steps(points: Sequence[tuple[float, float]], to: float | None = None) -> str
 
 def value_axis(low: float, high: float, written: Written, start: float, end: float, label: str, *, log: bool = False) -> Axis:
     """An axis that holds low to high, with its ticks. log: octaves of bytes, 1-2-5 of everything else; low must be > 0 then."""
-    words: dict[Written, Callable[[float], str]] = {"number": tick_number, "bytes": tick_size, "share": tick_percent}
+    words: dict[Written, Callable[[float], str]] = {
+        "number": tick_number,
+        "bytes": tick_size,
+        "share": tick_percent,
+        "count": tick_count,
+    }
     if log:
         ticks = octaves(low, high) if written == "bytes" else log_ticks(low, high)
     elif written == "share":
@@ -173,3 +178,11 @@ def tick_percent(share: float) -> str:
 def tick_number(value: float) -> str:
     """12000.0 -> "12,000"; 0.25 -> "0.25"."""
     return grouped(value) if value == round(value) else f"{value:g}"
+
+
+def tick_count(value: float) -> str:
+    """500.0 -> "500"; 200000.0 -> "200 K"; 5e6 -> "5 M"."""
+    for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if value >= factor:
+            return f"{value / factor:g} {suffix}"
+    return tick_number(value)

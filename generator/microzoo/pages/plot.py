@@ -13,32 +13,56 @@ from markupsafe import Markup
 from microzoo.catalog.card import LayerRow, SearchPoint
 from microzoo.pages.chart import (
     LEFT,
+    MARGIN_BOTTOM,
     MARGIN_RIGHT,
     SERIES,
     SHAPES,
     TOP,
     WIDTH,
+    Written,
     byte_ticks,
     share_ticks,
+    steps,
     tick_percent,
     tick_size,
+    value_axis,
 )
 from microzoo.pages.rungs import Training, course
-from microzoo.pages.svg import Axis, Scale, drawing, element, frame, line, linear_ticks, octaves, path, text, xy
+from microzoo.pages.svg import Axis, Scale, drawing, element, frame, line, linear_ticks, path, text, xy
 from microzoo.pages.text import grouped, percent, size
 
 RIGHT = WIDTH - MARGIN_RIGHT
+HOLLOW = "M0-6.5L6.2-2L3.8 5.3h-7.6L-6.2-2z"
+"""Shape of other people's results: a pentagon, which none of ours has."""
+NAME_LEFT_FROM = 0.75
+"""From which share of the width on the name of such a mark stands on its left, so that it does not leave the drawing."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One model in a scatter. x: a cost in bytes, > 0; y: accuracy, a share; series: index of its shape and colour."""
+    """One model in a scatter. x: a cost, > 0; y: accuracy, a share; series: index of its shape and colour."""
 
     x: float
     y: float
     series: int
     words: str
     href: str
+    id: str = ""
+    """Of the row of a table on the same page that holds its other costs; a script moves marks with an id to another axis."""
+
+
+@dataclass(frozen=True)
+class Hollow:
+    """Somebody else's published result, drawn hollow with its name beside it."""
+
+    x: float | None
+    """The cost on the axis shown, > 0; None: not on this axis."""
+    y: float
+    name: str
+    words: str
+    href: str
+    costs: str
+    """All its costs as JSON, {axis: [value, whether it counts what the axis does]}, for the script."""
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -56,22 +80,48 @@ def symbol(series: int) -> Markup:
     return element("svg", shape, class_="mz-symbol", viewBox="-8 -8 16 16", aria_hidden="true")
 
 
-def scatter(marks: Sequence[Mark], *, title: str, x_label: str, width: float = WIDTH, height: float = 360) -> Markup:
-    """Accuracy against bytes (logarithmic), the Pareto front as a stepped line, every mark a link to its model."""
+def scatter(
+    marks: Sequence[Mark],
+    *,
+    title: str,
+    x_label: str,
+    width: float = WIDTH,
+    height: float = 360,
+    x_as: Written = "bytes",
+    rivals: Sequence[Hollow] = (),
+) -> Markup:
+    """Accuracy against a cost (logarithmic), the Pareto front as a stepped line, every mark a link to its model.
+
+    The front is that of `marks` alone. x_as: how ticks of the cost are written; "bytes" has octaves, others 1-2-5.
+    """
     assert marks
-    bottom, right = height - 52, width - (WIDTH - RIGHT)
-    x_ticks = octaves(min(mark.x for mark in marks) * 0.94, max(mark.x for mark in marks) * 1.06)
-    y_ticks = share_ticks(min(mark.y for mark in marks), max(mark.y for mark in marks))
-    x = Axis(Scale(x_ticks[0], x_ticks[-1], LEFT, right, log=True), x_ticks, tick_size, x_label)
-    y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, tick_percent, "accuracy on the test split, int8")
+    shown = [(rival, rival.x) for rival in rivals if rival.x is not None]
+    costs = [*(mark.x for mark in marks), *(x for _, x in shown)]
+    shares = [*(mark.y for mark in marks), *(rival.y for rival, _ in shown)]
+    bottom, right = height - MARGIN_BOTTOM, width - MARGIN_RIGHT
+    x = value_axis(min(costs) * 0.94, max(costs) * 1.06, x_as, LEFT, right, x_label, log=True)
+    y = value_axis(min(shares), max(shares), "share", bottom, TOP, "accuracy on the test split, int8")
     front = [marks[index] for index in pareto([(mark.x, mark.y) for mark in marks])]
-    steps = "M" + xy(x.scale(front[0].x), y.scale(front[0].y))
-    for mark in front[1:]:
-        steps += f"H{xy(x.scale(mark.x), 0).split()[0]}V{xy(0, y.scale(mark.y)).split()[1]}"
-    steps += f"H{xy(right, 0).split()[0]}"
-    shown = [_mark(mark, x.scale(mark.x), y.scale(mark.y), mark in front) for mark in marks]
-    words = f"{len(marks)} models, {len(front)} of them on the Pareto front. The table beside it holds the same numbers."
-    return drawing(width, height, title, words, frame(x, y), path(steps, "mz-front"), *shown, class_="mz-scatter", role="group")
+    stairs = steps([(x.scale(mark.x), y.scale(mark.y)) for mark in front], right)
+    drawn = [_mark(mark, x.scale(mark.x), y.scale(mark.y), mark in front) for mark in marks]
+    hollow = [_hollow(rival, x.scale(rival.x or 0), y.scale(rival.y), right) for rival in rivals]
+    return drawing(
+        width,
+        height,
+        title,
+        scatter_words(len(marks), len(front)),
+        element("g", frame(x, y), class_="mz-frame"),
+        path(stairs, "mz-front"),
+        *drawn,
+        *hollow,
+        class_="mz-scatter",
+        role="group",
+    )
+
+
+def scatter_words(models: int, front: int) -> str:
+    """The description of a scatter."""
+    return f"{models} models, {front} of them on the Pareto front. The table of models holds the same numbers."
 
 
 def memory(layers: Sequence[LayerRow], budget_bytes: float, *, title: str, height: float = 260) -> Markup:
@@ -132,28 +182,42 @@ def history(points: Sequence[SearchPoint], published: int, *, title: str, height
     x = Axis(Scale(0, x_ticks[-1], LEFT, RIGHT), x_ticks, grouped, "evaluation")
     y = Axis(Scale(y_ticks[0], y_ticks[-1], bottom, TOP), y_ticks, tick_percent, "validation accuracy, float")
     groups: dict[str, str] = {"reference": "", "random": "", "mutation": ""}
-    best, steps = 0.0, ""
+    best, climb = 0.0, ""
     for point in points:
         px, py = x.scale(point.ordinal), y.scale(point.validation_accuracy)
         kind = point.origin if point.origin in groups else "mutation"
         groups[kind] += f"M{xy(px, py)}h0"
         if point.validation_accuracy > best:
-            steps += f"V{xy(0, py).split()[1]}" if steps else f"M{xy(px, py)}"
+            climb += f"V{xy(0, py).split()[1]}" if climb else f"M{xy(px, py)}"
             best = point.validation_accuracy
-        if steps:
-            steps += f"H{xy(px, 0).split()[0]}"
+        if climb:
+            climb += f"H{xy(px, 0).split()[0]}"
     dots = [path(d, f"mz-dots mz-{kind}") for kind, d in groups.items() if d]
     chosen = [_chosen(point, x.scale, y.scale) for point in points if point.ordinal == published]
     note = text(RIGHT, TOP - 12, f"{below} below the axis, drawn on its edge", "mz-note", "end") if below else Markup()
     words = f"{len(points)} evaluations, best {percent(best)}; evaluation {published} was published; {below} lie below the axis."
-    return drawing(WIDTH, height, title, words, frame(x, y), *dots, path(steps, "mz-best"), *chosen, note, class_="mz-history")
+    return drawing(WIDTH, height, title, words, frame(x, y), *dots, path(climb, "mz-best"), *chosen, note, class_="mz-history")
 
 
 def _mark(mark: Mark, px: float, py: float, on_front: bool) -> Markup:
     kind = f"mz-mark mz-s{mark.series % SERIES}" + (" mz-on-front" if on_front else "")
     shape = element("path", element("title", mark.words), d=SHAPES[mark.series % SERIES], class_=kind)
     moved = element("g", shape, transform=f"translate({xy(px, py)})")
-    return element("a", moved, href=mark.href, aria_label=mark.words)
+    # The table leads to the same pages: a reader with a keyboard is spared a stop at each mark.
+    return element(
+        "a", moved, href=mark.href, aria_label=mark.words, data_entry=mark.id or None, tabindex=-1 if mark.id else None
+    )
+
+
+def _hollow(rival: Hollow, px: float, py: float, right: float) -> Markup:
+    shape = element("path", element("title", rival.words), d=HOLLOW, class_="mz-rival-mark")
+    name = (
+        text(-9, 4, rival.name, "mz-note", "end") if px > right * NAME_LEFT_FROM else text(9, 4, rival.name, "mz-note", "start")
+    )
+    link = element("a", shape, href=rival.href, aria_label=rival.words, tabindex=-1)
+    placed = {"data_costs": rival.costs, "data_share": f"{rival.y:.6g}", "data_name": rival.name.removesuffix("*")}
+    hidden = "none" if rival.x is None else None
+    return element("g", link, name, class_="mz-rival", transform=f"translate({xy(px, py)})", display=hidden, **placed)
 
 
 def _history_by_rung(points: Sequence[SearchPoint], published: int, title: str, height: float) -> Markup:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -19,8 +20,8 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
     """One element. Attribute names: `class_` gives class, other underscores become hyphens; None leaves the attribute out.
     Children and values are escaped unless they are Markup.
     """
-    written = "".join(f' {_name(name)}="{escape(_value(value))}"' for name, value in attributes.items() if value is not None)
-    inside = "".join(escape(child) for child in children)
+    written = "".join([f' {_name(name)}="{_attribute(value)}"' for name, value in attributes.items() if value is not None])
+    inside = "".join([escape(child) for child in children])
     # The one place where text becomes markup: everything in it was escaped above.
     return Markup(f"<{tag}{written}>{inside}</{tag}>" if inside else f"<{tag}{written}/>")  # noqa: S704
 
@@ -134,8 +135,13 @@ def frame(x: Axis, y: Axis) -> Markup:
     return element("g", *parts)
 
 
+@cache
 def _name(name: str) -> str:
     return "class" if name == "class_" else name if name == "viewBox" else name.replace("_", "-")
+
+
+def _attribute(value: Attribute) -> str:
+    return _value(value) if isinstance(value, float | int) else escape(value)
 
 
 def _value(value: Attribute) -> str:
