@@ -20,11 +20,11 @@ from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool, we
 from microzoo.spec.models import DatasetSpec
 
 
-def residual_model(filters: int = 4) -> IntegerModel:
-    """(6, 6, 1) -> conv 3x3 same -> depthwise 3x3 same -> add of both -> max pool 2x2 -> dense 3. Seeded weights."""
+def residual_model(filters: int = 4, channels: int = 1) -> IntegerModel:
+    """(6, 6, channels) -> conv 3x3 same -> depthwise 3x3 same -> add of both -> max pool 2x2 -> dense 3. Seeded weights."""
     graph = Graph(
         "x",
-        (6, 6, 1),
+        (6, 6, channels),
         (
             Conv("conv", "x", "a", filters, (3, 3), padding=(1, 1, 1, 1), relu=True),
             Depthwise("depthwise", "a", "b", (3, 3), padding=(1, 1, 1, 1)),
@@ -41,23 +41,23 @@ def residual_model(filters: int = 4) -> IntegerModel:
     for op in graph.ops:
         if isinstance(op, Conv | Depthwise | Dense):
             shape = weight_shape(op, graph.shapes[op.input])
-            channels = shape[-1] if isinstance(op, Depthwise) else shape[0]
+            outputs = shape[-1] if isinstance(op, Depthwise) else shape[0]
             weights[op.name] = IntegerWeights(
                 rng.integers(-127, 128, shape, dtype=np.int8),
-                rng.integers(-900, 900, channels, dtype=np.int32),
-                rng.uniform(0.004, 0.009, 1 if isinstance(op, Dense) else channels).astype(np.float32),
+                rng.integers(-900, 900, outputs, dtype=np.int32),
+                rng.uniform(0.004, 0.009, 1 if isinstance(op, Dense) else outputs).astype(np.float32),
             )
     scales = tensors | {"y": (0.3, 11)}
     return IntegerModel(graph, {name: Quantisation(float(np.float32(s)), z) for name, (s, z) in scales.items()}, weights)
 
 
-def dataset_spec(redistributable: bool = True, **preprocess: float) -> DatasetSpec:
+def dataset_spec(redistributable: bool = True, channels: int = 1, **preprocess: float) -> DatasetSpec:
     """What the residual model could have been trained on: 6x6 pixels, three classes."""
     return DatasetSpec.model_validate(
         {
             "title": "squares",
             "reader": "idx",
-            "input_shape": (6, 6, 1),
+            "input_shape": (6, 6, channels),
             "classes": ("a", "b", "c"),
             "split": {"validation": 0.2},
             "preprocess": {"raw_min": 0, "raw_max": 255, "scale": 0.02, "mean": 2.6, **preprocess},
@@ -67,10 +67,10 @@ def dataset_spec(redistributable: bool = True, **preprocess: float) -> DatasetSp
     )
 
 
-def raw_validation(kind: str = "uint8") -> tuple[np.ndarray, np.ndarray]:
-    """Raw inputs of the validation split (50, 6, 6, 1), and their classes."""
+def raw_validation(kind: str = "uint8", channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Raw inputs of the validation split (50, 6, 6, channels), and their classes."""
     rng = np.random.default_rng(7)
-    return rng.integers(0, 256, (50, 6, 6, 1)).astype(kind), rng.integers(0, 3, 50)
+    return rng.integers(0, 256, (50, 6, 6, channels)).astype(kind), rng.integers(0, 3, 50)
 
 
 def write_full_entry(folder: Path, model: IntegerModel, kind: str = "uint8") -> Path:
