@@ -12,7 +12,7 @@ SPACE = "{http://www.w3.org/2000/svg}"
 def rules(css):
     """Selector and declarations, the first one of each selector."""
     found = {}
-    for selector, body in re.findall(r"^([.:\[][^{}]*?) \{([^{}]*)\}", css, re.MULTILINE):
+    for selector, body in re.findall(r"^\s*([.:\[][^{}]*?) \{([^{}]*)\}", css, re.MULTILINE):
         found.setdefault(selector.strip(), {each.strip() for each in body.split(";") if each.strip()})
     return found
 

@@ -18,12 +18,13 @@ from microzoo.build.scratch import drop_old_weights, finals_folder, history_path
 from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
 from microzoo.catalog.card import BuildRecord
+from microzoo.catalog.changes import continued
 from microzoo.catalog.ratchet import kept_instead
-from microzoo.catalog.store import remove_others, write_entry
+from microzoo.catalog.store import Entry, read_entry, remove_others, write_entry
 from microzoo.cost.latency import WORST_ERROR
 from microzoo.cost.predict import predict
 from microzoo.data.load import load
-from microzoo.errors import TargetInfeasibleError
+from microzoo.errors import CatalogError, TargetInfeasibleError
 from microzoo.search.executor import LocalExecutor
 from microzoo.search.gate import Limits
 from microzoo.search.history import History
@@ -109,6 +110,7 @@ class JobBuild:
         record = build_record(
             seconds=self.clock.elapsed,
             search_seconds=searched,
+            training_seconds=sum(row.evaluation.seconds for row in rows),
             device=self.places.device,
             ended_by=self._ended_by(rows, candidates[0].epochs),
         )
@@ -130,11 +132,18 @@ class JobBuild:
             self.report.note(f"  kept {better.id}: {old:.2%} int8 validation accuracy, the new one has {new:.2%}")
             return ids
         for item in drafts:
-            write_entry(self.places.zoo, item.card, record, item.files)
+            write_entry(self.places.zoo, item.card, continued(self._replaced(item.card.id), item.card, record), item.files)
             self.report.published(item.card.id, _summary(item))
         for gone in remove_others(self.places.zoo, self.job.place, drafts[0].card.siblings):
             self.report.note(f"{gone}: removed, the spec no longer gives it")
         return ids
+
+    def _replaced(self, entry_id: str) -> Entry | None:
+        """What lies where an entry is about to be written; nothing where that cannot be read, since it is replaced anyway."""
+        try:
+            return read_entry(self.places.zoo / entry_id)
+        except CatalogError:
+            return None
 
     def _search(self) -> list[Row]:
         family = self.job.family

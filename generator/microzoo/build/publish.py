@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from microzoo.build.predictions import predicted_figures, require_predictions
 from microzoo.build.select import Finalist
 from microzoo.build.training import Final
 from microzoo.catalog.card import (
+    MODEL_LICENCE,
     BuildRecord,
     Card,
     DatasetRecord,
@@ -111,19 +113,40 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, abou
 
 
 def build_record(
-    *, seconds: float, search_seconds: float, device: str, ended_by: Literal["evaluations", "time budget", "space exhausted"]
+    *,
+    seconds: float,
+    search_seconds: float,
+    training_seconds: float,
+    device: str,
+    ended_by: Literal["evaluations", "time budget", "space exhausted"],
 ) -> BuildRecord:
-    """When, where and with what."""
+    """When, where and with what. seconds, search_seconds: wall time of this run; training_seconds: all trainings together."""
     return BuildRecord(
         finished_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         search_seconds=round(search_seconds, 1),
+        training_seconds=round(training_seconds, 1),
         device=device,
         machine=f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        processor=processor(device),
         generator_version=microzoo.__version__,
         versions=_versions(),
         ended_by=ended_by,
     )
+
+
+def processor(device: str) -> str:
+    """The processor's name and its cores, and the GPU's name where `device` is one: "Intel(R) Xeon(R) Processor, 2 cores"."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    words = f"{name}, {os.cpu_count()} cores"
+    if device == "cpu":
+        return words
+    import torch  # where a device is asked for
+
+    return f"{torch.cuda.get_device_name(torch.device(device))}; {words}"
 
 
 def _versions() -> dict[str, str]:
@@ -153,6 +176,8 @@ def _card(
         key=job_key(job),
         dataset=_dataset(job, held),
         target=_target(job),
+        model_licence=MODEL_LICENCE,
+        spec=job.family.model_dump(mode="json", exclude={"dataset", "targets", "budget"}),
         architecture=finalist.candidate.architecture.to_json(),
         sparsity=finalist.candidate.sparsity,
         input=measurement.input,

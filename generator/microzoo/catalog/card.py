@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from microzoo.spec.models import NpuSpec, Runtime, Sha256
 
 SCHEMA_VERSION = 1
+MODEL_LICENCE = "Apache-2.0"
+"""Of what a build writes: models, C and kernels. Real inputs among the golden vectors stay under the licence of their data."""
 
 Kind = Literal["predicted", "measured", "emulated", "estimated"]
 
@@ -235,6 +237,11 @@ class Card(Model):
     """Of the spec, dataset and generator that made it: the entry is up to date while they give the same key."""
     dataset: DatasetRecord
     target: TargetRecord
+    model_licence: str | None = None
+    """Licence of the models and the C, as an SPDX name. None: built before cards said it."""
+    spec: dict[str, JsonValue] | None = None
+    """What the family's spec asked for, defaults included: its seed and its tables search, train, prune, quantise and select.
+    None: built before cards said it."""
     architecture: str
     """The genotype's JSON, before pruning."""
     sparsity: float
@@ -261,6 +268,16 @@ class Card(Model):
     known_limits: tuple[str, ...] = ()
 
 
+class Change(Model):
+    """What one build changed of an entry that had been published before."""
+
+    utc: str
+    """When the build that changed it was finished."""
+    generator_version: str
+    words: tuple[str, ...]
+    """A line each, for instance "RAM: 9,812 to 9,700 bytes"."""
+
+
 class BuildRecord(Model):
     """build.json: what differs from run to run. Never part of a comparison."""
 
@@ -272,3 +289,11 @@ class BuildRecord(Model):
     generator_version: str
     versions: dict[str, str]
     ended_by: Literal["evaluations", "time budget", "space exhausted"]
+    processor: str | None = None
+    """Name of the processor and how many cores it has; for a GPU its name as well. None: built before this was recorded."""
+    training_seconds: float | None = None
+    """Of the search's trainings, added up over all runs and all workers; those that were taken over are part of it."""
+    first_published_utc: str | None = None
+    """When the entry came into the zoo. None: not known, it was there before this was recorded."""
+    changes: tuple[Change, ...] = ()
+    """What later builds changed, the latest first."""

@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from microzoo.catalog.card import LayerRow
 from microzoo.pages.svg import drawing, element, path, text, xy
-from microzoo.pages.text import grouped, shape
+from microzoo.pages.text import grouped, shape, short, size
 
-BOX_WIDTH, BOX_HEIGHT, ROW, GAP, MARGIN = 236.0, 36.0, 54.0, 28.0, 8.0
+BOX_WIDTH, BOX_HEIGHT, ROW, GAP, MARGIN = 252.0, 36.0, 54.0, 28.0, 8.0
 
 TITLES = {
     "CONV_2D": "convolution",
@@ -55,18 +55,34 @@ def places(layers: Sequence[LayerRow]) -> tuple[dict[str, Place], dict[str, int]
     return placed, last
 
 
-def architecture(layers: Sequence[LayerRow], input_shape: tuple[int, ...], *, title: str) -> Markup:
-    """The network's layers and the tensors between them. Hovering over a box gives its parameters and MACs."""
+def architecture(layers: Sequence[LayerRow], input_shape: tuple[int, ...], *, title: str, linked: bool = True) -> Markup:
+    """The network's layers and the tensors between them, as a group of links.
+
+    Each box leads to the row `#layer-N` of a table. While it is pointed at or has the focus, its parameters, MACs and live bytes
+    stand in place of its shape. linked: False for a network without such a table, whose boxes then say their shape only.
+    """
     placed, _ = places(layers)
     lanes = 1 + max(place.lane for place in placed.values())
     width = 2 * MARGIN + lanes * BOX_WIDTH + (lanes - 1) * GAP
     height = 2 * MARGIN + len(layers) * ROW + BOX_HEIGHT
     edges = [_edge(placed[name], placed[layer.output]) for layer in layers for name in layer.inputs]
     sources = [name for name, place in placed.items() if place.row == 0]
-    boxes = [_box(placed[name], "input", shape(input_shape), f"{name}, int8", "mz-box mz-io") for name in sources]
-    boxes += [_layer(placed[layer.output], layer) for layer in layers]
+    boxes = [
+        element("g", element("title", f"{name}, int8"), *_box(placed[name], "input", shape(input_shape), "mz-box mz-io"))
+        for name in sources
+    ]
+    boxes += [_layer(placed[layer.output], layer, linked=linked) for layer in layers]
     words = f"{len(layers)} layers in {lanes} column{'s' if lanes > 1 else ''}, first to last from the top."
-    return drawing(width, height, title, words, *edges, *boxes, class_="mz-architecture")
+    return drawing(
+        width,
+        height,
+        title,
+        words,
+        *edges,
+        *boxes,
+        class_="mz-architecture mz-wide" if lanes > 1 else "mz-architecture",
+        role="group" if linked else "img",
+    )
 
 
 def caption(layer: LayerRow) -> str:
@@ -79,20 +95,28 @@ def caption(layer: LayerRow) -> str:
     return f"{words}, ReLU" if layer.relu else words
 
 
-def _layer(place: Place, layer: LayerRow) -> Markup:
+def _layer(place: Place, layer: LayerRow, *, linked: bool) -> Markup:
     hover = (
         f"{layer.name}: {grouped(layer.parameters)} parameters, {grouped(layer.macs)} MACs, {grouped(layer.live_bytes)} B live"
     )
     family = "weighted" if layer.parameters else "plain"
-    return _box(place, caption(layer), shape(layer.output_shape), hover, f"mz-box mz-{family}", number=place.row)
+    title = f"{place.row}. {caption(layer)}"
+    parts = _box(place, title, shape(layer.output_shape), f"mz-box mz-{family}")
+    if not linked:
+        return element("g", element("title", layer.name), *parts)
+    x, y = _corner(place)
+    counts = f"{short(layer.parameters)} parameters, {short(layer.macs)} MACs, {size(layer.live_bytes)} live"
+    detail = text(x + 10, y + 29, counts, "mz-box-shape mz-box-detail")
+    # It begins as what is seen, which is what people say who steer by voice.
+    words = f"{title} {shape(layer.output_shape)}: {hover}"
+    rect, first, second = parts
+    return element("a", rect, first, Markup(" "), second, detail, href=f"#layer-{place.row}", aria_label=words, class_="mz-layer")
 
 
-def _box(place: Place, words: str, size: str, hover: str, class_: str, number: int | None = None) -> Markup:
+def _box(place: Place, words: str, below: str, class_: str) -> tuple[Markup, ...]:
     x, y = _corner(place)
     rect = element("rect", x=x, y=y, width=BOX_WIDTH, height=BOX_HEIGHT, rx=4, class_=class_)
-    first = text(x + 10, y + 15, words if number is None else f"{number}. {words}", "mz-box-title")
-    second = text(x + 10, y + 29, size, "mz-box-shape")
-    return element("g", element("title", hover), rect, first, second)
+    return rect, text(x + 10, y + 15, words, "mz-box-title"), text(x + 10, y + 29, below, "mz-box-shape")
 
 
 def _edge(source: Place, sink: Place) -> Markup:

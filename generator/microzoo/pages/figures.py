@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from microzoo.catalog.card import Card, Figure, Kind, Limit
 from microzoo.errors import SiteError
+from microzoo.pages.cardpage import is_plain
+from microzoo.pages.text import exact
 
 KINDS: dict[Kind, str] = {
     "measured": "read off the exported file in a real runtime",
@@ -86,3 +88,18 @@ def limit(card: Card, name: str) -> Limit:
     if found is None:
         raise SiteError(f'{card.id}/card.json: limits has no "{name}"', "build the entry again")
     return found
+
+
+def written(each: Figure) -> str:
+    """A figure with its unit, to the last digit; one without a value says so."""
+    return "not available" if each.value is None else exact(each.value, each.unit)
+
+
+def figure_at(name: str) -> str:
+    """Where the value of a figure stands in card.json, as the anchor of its line; "" for a name that gives none."""
+    return f"figures.{name}.value" if is_plain(name) else ""
+
+
+def limit_at(card: Card, name: str) -> str:
+    """The same for the budget called `name`."""
+    return f"limits.{card.limits.index(limit(card, name))}"
