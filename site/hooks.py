@@ -1,7 +1,7 @@
 """MkDocs glue: puts the pages that `microzoo.pages` renders between the written ones, with the files that entries offer.
 
 All that depends on MkDocs' interface stands here; what the pages say does not. The zoo is the folder that the environment
-variable MICROZOO_ZOO names, else `extra.zoo` of mkdocs.yml.
+variable MICROZOO_ZOO names, else `extra.zoo` of mkdocs.yml; MICROZOO_FORMER names the folder of a former site's versions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from mkdocs.structure.pages import Page as MkDocsPage
 from mkdocs.structure.toc import get_toc
 
 from microzoo.catalog.store import entries
+from microzoo.catalog.versions import former_versions
 from microzoo.errors import MicrozooError
-from microzoo.pages.site import Page, Rendered, render
+from microzoo.pages.boards import load_boards
+from microzoo.pages.publish import FORMER_VARIABLE, MOST_VARIABLE
+from microzoo.pages.rivals import load_rivals
+from microzoo.pages.site import Page, Rendered, Taking, render
+from microzoo.pages.theme import mended
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
@@ -37,7 +42,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     try:
         datasets = load_folder(root / "specs" / "datasets", DatasetSpec)
         targets = load_folder(root / "specs" / "targets", TargetSpec)
-        rendered = render(entries(zoo), datasets, targets, root / "site" / "templates")
+        data = root / "site" / "data"
+        found = {"boards": load_boards(data / "boards.toml"), "rivals": load_rivals(data / "rivals.toml")}
+        taking = _taking(root, config)
+        rendered = render(
+            entries(zoo),
+            datasets,
+            targets,
+            root / "site" / "templates",
+            taking=taking,
+            modules=root / "tools" / "web" / "node_modules",
+            **found,
+        )
     except MicrozooError as error:
         raise PluginError(" | ".join(str(error).splitlines())) from error
     _state["rendered"] = rendered
@@ -52,6 +68,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     return config
 
 
+def _taking(root: Path, config: MkDocsConfig) -> Taking:
+    """What downloads need: address, licence, and the versions of a former site."""
+    licence = root / "LICENSE"
+    former, most = os.environ.get(FORMER_VARIABLE), os.environ.get(MOST_VARIABLE)
+    return Taking(
+        address=config.site_url or "",
+        licence=licence.read_text(encoding="utf-8") if licence.is_file() else "",
+        former=former_versions(Path(former)) if former else {},
+        most=int(most) if most else None,
+    )
+
+
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Adds a virtual page for each generated one, and the files to copy."""
     rendered = _rendered()
@@ -59,7 +87,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, _source(page.path), content=_front_matter(page)))
     for place, source in rendered.files.items():
         files.append(File.generated(config, place, abs_src_path=str(source)))
-    for place, content in rendered.archives.items():
+    for place, content in (*rendered.archives.items(), *rendered.documents.items(), *rendered.scripts.items()):
         files.append(File.generated(config, place, content=content))
     return files
 
@@ -77,22 +105,16 @@ def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, fil
 
 
 def on_post_page(output: str, *, page: MkDocsPage, config: MkDocsConfig) -> str:  # noqa: ARG001
-    """Puts the page where its words for searching stood, and names the search dialog, which the theme leaves without a name."""
+    """Puts the page where its words for searching stood, and mends the theme's HTML around it."""
     generated = _generated(page)
     if generated is not None and generated.searched:
         output = _STAND_IN.sub(lambda _: generated.html, output, count=1)
-    return _name_dialog(output)
+    return mended(output)
 
 
 def on_post_template(output_content: str, *, template_name: str, config: MkDocsConfig) -> str:  # noqa: ARG001
     """The same for the page that is shown for a missing address."""
-    return _name_dialog(output_content)
-
-
-def _name_dialog(html_text: str) -> str:
-    return html_text.replace(
-        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
-    )
+    return mended(output_content)
 
 
 def _generated(page: MkDocsPage) -> Page | None:

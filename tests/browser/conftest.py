@@ -1,10 +1,167 @@
+"""What the tests in a browser share: two sites, one Chromium for each worker, and pages that fail their test on any fault.
+
+`visit("index.html")` opens a page of the small site from its file, `visit("index.html", host=host)` one that `host` serves;
+`dark`, `script`, `width`, `touch`, `media`, `site` choose the rest. When the test ends every page that it opened must have stayed
+without errors, warnings, failed loads and requests for anything else; a test that expects one empties `page.faults`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ..pages.sites import site_of  # noqa: TID252  # tests are no package that could be named from its root
+from ..conftest import NODE_PACKAGES  # noqa: TID252  # tests are no package that could be named from its root
+from ..pages.sites import big_site_of, site_of  # noqa: TID252
+from .serving import Host, serving
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # what a page asks of other hosts is noticed and never leaves
+)
+PATIENCE = 30_000
+"""Milliseconds until something that should come is missing."""
+LOCAL = ("file:", "data:", "blob:", "about:")
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return site_of(tmp_path_factory.getbasetemp())
+    """A synthetic entry for each dataset and target, and one whose words are markup."""
+    return site_of(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def big_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published zoo and 204 synthetic entries."""
+    return big_site_of(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def host(site: Path) -> Iterator[Host]:
+    """The small site over http."""
+    with serving(site) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Path) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a profile of its own, and watches it until the test ends."""
+    opened = []
+    small = site
+
+    def visit(
+        name: str,
+        *,
+        host: Host | None = None,
+        site: Path | None = None,
+        dark: bool = False,
+        script: bool = True,
+        width: int = 1280,
+        height: int = 900,
+        touch: bool = False,
+        media: str | None = None,
+    ) -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+            reduced_motion="reduce",
+            has_touch=touch,
+            is_mobile=touch,
+            accept_downloads=True,
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.faults = faults = _watched(page, host)
+        opened.append((context, faults))
+        if media:
+            page.emulate_media(media=media)
+        page.goto(host.address + name if host else address_of(site or small, name))
+        return page
+
+    yield visit
+    for context, _ in opened:
+        context.close()
+    assert [fault for _, faults in opened for fault in faults] == []
+
+
+def address_of(site: Path, name: str) -> str:
+    """The file's address; `name` may end in a query or a fragment."""
+    path = name.split("#")[0].split("?")[0]
+    return (site / path).as_uri() + name[len(path) :]
+
+
+def _watched(page: Any, host: Host | None) -> list[str]:
+    """Collects what is wrong with a page while it is used."""
+    faults: list[str] = []
+    allowed = (*LOCAL, host.address) if host else LOCAL
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith(allowed):
+            faults.append(f"{page.url}: asks for {request.url}")
+
+    def answered(response: Any) -> None:
+        if response.status >= 400:
+            faults.append(f"{response.url}: {response.status}")
+
+    def said(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            faults.append(f"{page.url}: {message.text}")
+
+    page.on("request", asked)
+    page.on("response", answered)
+    page.on("websocket", lambda socket: faults.append(f"{page.url}: opens {socket.url}"))
+    page.on("requestfailed", lambda request: faults.append(f"{request.url}: {request.failure}"))
+    page.on("console", said)
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    return faults
+
+
+@pytest.fixture(scope="session")
+def axe_source() -> str:
+    """The script of axe-core."""
+    return (NODE_PACKAGES / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def axe(axe_source: str) -> Callable[..., list[str]]:
+    """`axe(page)`: the violations of axe's rules on a page as it stands, a line each: rule, element, what is wrong."""
+
+    def axe(page: Any, within: str | None = None) -> list[str]:
+        page.evaluate(axe_source)
+        # It must not load the style sheets itself, which no script may do from a file; no rule that is on needs them.
+        run = "async (within) => (await axe.run(within ?? document, {resultTypes: ['violations'], preload: false})).violations"
+        found = page.evaluate(run, within)
+        return [
+            " ".join(f"{violation['id']}: {node['target']}: {node['failureSummary']}: {node['html'][:200]}".split())
+            for violation in found
+            for node in violation["nodes"]
+        ]
+
+    return axe

@@ -49,8 +49,13 @@ class Synthetic:
         return write_entry(zoo, self.card, self.build, self.files)
 
 
-def published() -> Synthetic:
-    """An entry with everything that is published today, with real files of a small model; its figures are synthetic."""
+def published(
+    kind: str = "uint8", *, dataset: str = "digits", name: str = "whole", channels: int = 1, redistributable: bool = True
+) -> Synthetic:
+    """An entry with everything that is published today, with real files of a small model; its figures are synthetic.
+
+    kind: of a raw value. redistributable: whether samples of the data may be shipped.
+    """
     from microzoo.build.exports import export_files, published_files
     from microzoo.build.golden import golden_vectors
     from microzoo.catalog.card import GoldenRecord
@@ -58,21 +63,27 @@ def published() -> Synthetic:
 
     from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
 
-    model, spec = residual_model(), dataset_spec()
-    golden = golden_vectors(spec, *raw_validation(), model, 0)
+    model, spec = residual_model(channels=channels), dataset_spec(redistributable, channels)
+    golden = golden_vectors(spec, *raw_validation(kind, channels), model, 0)
     files = export_files(model, spec, golden).files
-    base = synthetic("digits", "cortex-m4-64k", "whole")
+    base = synthetic(dataset, "cortex-m4-64k", name)
     card = base.card
     ends = [
         Tensor(shape=shape, scale=end.scale, zero_point=end.zero_point)
-        for shape, end in (((6, 6, 1), model.tensors["x"]), ((3,), model.tensors["y"]))
+        for shape, end in (((6, 6, channels), model.tensors["x"]), ((3,), model.tensors["y"]))
     ]
-    record = {"input_shape": (6, 6, 1), "classes": spec.classes, "checksum": checksum(spec), "train": 200, "validation": 50}
+    record = {
+        "input_shape": (6, 6, channels),
+        "classes": spec.classes,
+        "checksum": checksum(spec),
+        "train": 200,
+        "validation": 50,
+    }
     changes = {
         "dataset": card.dataset.model_copy(update=record),
         "input": ends[0],
         "output": ends[1],
-        "preprocessing": Preprocessing(**spec.preprocess.model_dump(), raw_type="uint8"),
+        "preprocessing": Preprocessing(**spec.preprocess.model_dump(), raw_type=kind),
         "golden": GoldenRecord(n=len(golden), source=golden.source, seed=0),
         "files": published_files(files, {file.path: file.accuracy for file in card.files}),
         "confusion": tuple(row[:3] for row in card.confusion[:3]),

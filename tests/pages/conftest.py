@@ -7,4 +7,4 @@ from .sites import site_of
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return site_of(tmp_path_factory.getbasetemp())
+    return site_of(tmp_path_factory)

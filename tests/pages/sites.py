@@ -1,22 +1,71 @@
-"""One site of synthetic entries for all tests of a session; pages and browser share it."""
+"""Sites of synthetic entries, made once in a test session: all tests of pages and all workers share them."""
 
 from __future__ import annotations
 
-import functools
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from microzoo.pages.publish import build_site
 
-from .cards import synthetic, synthetic_zoo
+from .cards import DATASETS, TARGETS, published, synthetic, synthetic_zoo
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>document.title='hacked'</script>\"><img src=x onerror=alert(1)>"
+MANY = 200
 
 
-@functools.cache
-def site_of(session: Path) -> Path:
-    """12 entries, and one whose words are markup, below the folder of the test session; built once."""
-    folder = session / "synthetic-site"
+def site_of(session: pytest.TempPathFactory) -> Path:
+    """12 entries, and one whose words are markup."""
+    return _once(_folder(session) / "synthetic-site", _small)
+
+
+def big_site_of(session: pytest.TempPathFactory) -> Path:
+    """The published zoo and 204 synthetic entries besides: what the limits on size and time are stated for."""
+    return _once(_folder(session) / "big-site", _big)
+
+
+def tried_site_of(session: pytest.TempPathFactory) -> Path:
+    """The published zoo, entries with the files of a small model that takes other kinds of data, and one that cannot be tried."""
+    return _once(_folder(session) / "tried-site", _tried)
+
+
+def big_zoo(zoo: Path) -> int:
+    """Writes the entries of the big site and gives their number, at least MANY."""
+    count = synthetic_zoo(zoo, -(-MANY // (len(DATASETS) * len(TARGETS))))
+    return count + _published(zoo)
+
+
+def _published(zoo: Path) -> int:
+    """Copies the published entries and gives their number."""
+    cards = sorted((ROOT / "zoo").glob("*/*/*/card.json"))
+    for card in cards:
+        shutil.copytree(card.parent, zoo / card.parent.relative_to(ROOT / "zoo"))
+    return len(cards)
+
+
+def _folder(session: pytest.TempPathFactory) -> Path:
+    """Below the folder of the session; a worker of xdist has one of its own inside that."""
+    base = session.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The site in `folder`, made by whoever comes first while the others wait. One who fails leaves the turn to the next."""
+    site = folder / "html"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not site.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+    return site
+
+
+def _small(folder: Path) -> None:
     synthetic_zoo(folder / "zoo")
     hostile = synthetic(name="hostile")
     words = {
@@ -28,4 +77,17 @@ def site_of(session: Path) -> Path:
     }
     type(hostile)(hostile.card.model_copy(update=words), hostile.build, hostile.files).write(folder / "zoo")
     build_site(ROOT, folder / "zoo", folder / "html")
-    return folder / "html"
+
+
+def _big(folder: Path) -> None:
+    big_zoo(folder / "zoo")
+    build_site(ROOT, folder / "zoo", folder / "html")
+
+
+def _tried(folder: Path) -> None:
+    _published(folder / "zoo")
+    published("float32", name="real", redistributable=False).write(folder / "zoo")
+    published(dataset="mnist").write(folder / "zoo")
+    published(dataset="mnist", name="colour", channels=3).write(folder / "zoo")
+    synthetic("mnist", "tiny-2k", "bare").write(folder / "zoo")
+    build_site(ROOT, folder / "zoo", folder / "html")

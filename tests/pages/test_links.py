@@ -40,6 +40,20 @@ def test_a_whole_site_has_no_problems(site):
         ('<p style="background:url(https://example.org/x.png)">', "another site"),
         ('<svg><image href="https://example.org/x.png"/></svg>', "another site"),
         ('<img src="gone.png">', "no such file"),
+        ('<img srcset="index.html 1x, gone.png 2x">', "no such file"),
+        ("<style>@font-face{src:url(https://example.org/x.woff2)}</style>", "another site"),
+        ("<style>p{background:url('gone.png')}</style>", "no such file"),
+        ("<p style='background:url(gone.png)'>", "no such file"),
+        ('<svg><a xlink:href="gone.html"><path/></a></svg>', "no such file"),
+        ('<svg><a href="index.html#gone"><path/></a></svg>', "index.html has no such anchor"),
+        ('<svg><use href="#gone"/></svg>', "b.html has no such anchor"),
+        ('<form action="gone.html">', "no such file"),
+        ('<map><area href="gone.html"></map>', "no such file"),
+        ('<video><track src="gone.vtt"></video>', "no such file"),
+        ('<meta property="og:image" content="gone.png">', "no such file"),
+        ('<meta http-equiv="refresh" content="0; url=gone.html">', "no such file"),
+        ('<meta http-equiv="refresh" content="0; url=https://example.org/">', "another site"),
+        ("<a href='index.html#?q=x'>", "index.html has no such anchor"),
     ],
 )
 def test_each_fault_is_named_with_its_page(site, html, why):
@@ -58,6 +72,32 @@ def test_a_canonical_address_is_not_loaded(site):
 def test_remote_fonts_in_style_sheets_are_found(site):
     (site / "x.css").write_text('@font-face{src:url("https://example.org/x.woff2")}')
     assert problems(site) == ['x.css: "https://example.org/x.woff2": is loaded from another site']
+
+
+@pytest.mark.parametrize(
+    ("css", "why"),
+    [
+        ("@import 'gone.css';", "no such file"),
+        ("p { background: url(../gone.png) }", "no such file"),
+        ('p { background: url("https://example.org/x.png") }', "is loaded from another site"),
+    ],
+)
+def test_what_style_sheets_load_is_there(site, css, why):
+    (site / "a" / "x.css").write_text(f"/* url(commented.png) */ q {{ background: url(data:image/png;base64,AA) }} {css}")
+    (found,) = problems(site)
+    assert found.startswith('a/x.css: "') and found.endswith(why)
+
+
+def test_state_for_a_script_of_the_page_is_no_anchor(site):
+    (site / "finder.html").write_text("<script src='a/find.js'></script>")
+    (site / "a" / "find.js").touch()
+    assert add(site, "<a href='finder.html#?dataset=digits&amp;ram=8'>") == []
+
+
+def test_links_that_are_alike_are_judged_where_they_stand(site):
+    (site / "a" / "b.html").write_text('<a href="here.html">')
+    (site / "a" / "here.html").touch()
+    assert add(site, '<a href="here.html">') == ['b.html: "here.html": no such file']
 
 
 def test_anchors_are_unescaped():

@@ -6,8 +6,11 @@ import pytest
 from microzoo.catalog.card import Figure
 from microzoo.catalog.store import Entry, read_entry
 from microzoo.errors import SiteError
-from microzoo.pages.model import compared, confusion, headlines, usage
+from microzoo.pages.compared import compared
+from microzoo.pages.headlines import headlines
+from microzoo.pages.results import confusion
 from microzoo.pages.site import render
+from microzoo.pages.usage import usage
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
@@ -73,9 +76,16 @@ def test_a_figure_without_value_has_no_kind_but_its_reason(entry, datasets, targ
     assert "not available" in row and "mz-kind" not in row and "wheel is not installed" in row
 
 
-@pytest.mark.parametrize("field", ["known_limits", "architecture", "headline_file"])
+@pytest.mark.parametrize("field", ["known_limits", "architecture", "headline", "spec", "model_licence"])
 def test_markup_in_a_card_is_shown_and_not_run(entry, datasets, targets, field):
-    value = {"known_limits": (HOSTILE,), "architecture": '{"<script>": 1}', "headline_file": HOSTILE}[field]
+    values = {
+        "known_limits": (HOSTILE,),
+        "architecture": '{"<script>": 1}',
+        "headline": entry.card.headline.model_copy(update={"runtime": HOSTILE}),
+        "spec": {HOSTILE: HOSTILE, "search": {HOSTILE: [HOSTILE]}},
+        "model_licence": HOSTILE,
+    }
+    value = values[field]
     rendered = render([changed(entry, **{field: value})], datasets, targets, TEMPLATES)
     everything = "".join([*(page.html for page in rendered.pages), *rendered.fragments.values()])
     assert "<script" not in everything and "<img" not in everything
@@ -216,8 +226,9 @@ def test_an_entry_with_golden_vectors_offers_archives_and_says_how_to_check(data
     entry = read_entry(made.write(tmp_path))
     rendered = render([entry], datasets, targets, TEMPLATES)
     page = next(page for page in rendered.pages if page.path.startswith("models/"))
-    assert len(rendered.archives) == 3
-    for path, content in rendered.archives.items():
+    offered = {path: content for path, content in rendered.archives.items() if "/files/" in path}
+    assert len(offered) == 3
+    for path, content in offered.items():
         assert path.startswith(f"models/{made.card.id}/files/") and hashlib.sha256(content).hexdigest() in page.html
         assert f'href="files/{path.rpartition("/")[2]}"' in page.html
     assert "model_prepare(raw, model_input());" in page.html and "#include &#34;model_prepare.h&#34;" not in page.html
@@ -231,4 +242,5 @@ def test_an_entry_with_golden_vectors_offers_archives_and_says_how_to_check(data
 def test_an_older_entry_offers_its_files_only(entry, datasets, targets):
     rendered = render([entry], datasets, targets, TEMPLATES)
     page = next(page for page in rendered.pages if page.path.startswith("models/"))
-    assert rendered.archives == {} and "PASS" not in page.html and "memcpy(model_input(), pixels" in page.html
+    assert not any("/files/" in path for path in rendered.archives)
+    assert "PASS" not in page.html and "memcpy(model_input(), pixels" in page.html

@@ -1,6 +1,6 @@
 """Whether a rendered site holds together: links and anchors inside it lead somewhere, and nothing is loaded from elsewhere.
 
-Reads the finished HTML, so it does not matter who wrote it. Links to other sites are left alone; they are not followed.
+Reads the finished HTML and CSS, so it does not matter who wrote them. Links to other sites are left alone; they are not followed.
 """
 
 from __future__ import annotations
@@ -10,29 +10,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _TOKEN = re.compile(
-    r"""<!--.*?-->|<(script|style|textarea|title)\b((?:"[^"]*"|'[^']*'|[^>"'])*)>.*?</\1\s*>|<([a-zA-Z][\w-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""",
+    r"""<!--.*?-->|<(script|style|textarea|title)\b((?:"[^"]*"|'[^']*'|[^>"']++)*+)>(.*?)</\1\s*>|<([a-zA-Z][\w-]*+)((?:"[^"]*"|'[^']*'|[^>"']++)*+)>""",
     re.DOTALL | re.IGNORECASE,
 )
 _ATTRIBUTE = re.compile(r"""([^\s=/"'>]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")
-_CSS_URL = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
+_ID = re.compile(r"""(?:^|\s)id\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CSS_URL = re.compile(r"""url\(\s*(?:"([^"]+)"|'([^']+)'|([^"')\s]+))|@import\s+(?:"([^"]+)"|'([^']+)')""")
 
 LOADING = {
     "script": ("src",), "img": ("src", "srcset"), "iframe": ("src",), "source": ("src", "srcset"), "video": ("src", "poster"),
-    "audio": ("src",), "embed": ("src",), "object": ("data",), "use": ("href", "xlink:href"), "image": ("href", "xlink:href"),
+    "audio": ("src",), "track": ("src",), "embed": ("src",), "object": ("data",), "input": ("src",),
+    "use": ("href", "xlink:href"), "image": ("href", "xlink:href"), "feimage": ("href", "xlink:href"),
 }  # fmt: skip
 """Elements that load what an attribute names, without being asked."""
+LEADING = {
+    "a": ("href", "xlink:href"), "area": ("href",), "form": ("action",), "button": ("formaction",),
+    "blockquote": ("cite",), "q": ("cite",),
+}  # fmt: skip
+"""Elements that lead somewhere when asked."""
 LOADING_RELATIONS = frozenset(
     {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
 )
+_PICTURES = frozenset({"og:image", "og:url", "twitter:image"})
+_ADDRESSING = frozenset({*LOADING, *LEADING, "link", "meta"})
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One address in a page; `loads` where the browser fetches it by itself."""
+    """One address in a page or style sheet; `loads` where the browser fetches it by itself."""
 
     address: str
     loads: bool
@@ -45,56 +55,94 @@ class Document:
     html: str
 
     @cached_property
-    def tags(self) -> tuple[tuple[str, dict[str, str]], ...]:
-        """(name, attributes) of each start tag, both in lower case; nothing of comments and the insides of scripts."""
-        found = []
-        for raw, raw_attributes, name, attributes in _TOKEN.findall(self.html):
-            if raw or name:
-                pairs = _ATTRIBUTE.findall(raw_attributes or attributes)
-                found.append(((raw or name).lower(), {key.lower(): unescape(value.strip("\"'")) for key, value in pairs}))
-        return tuple(found)
+    def _raw(self) -> tuple[tuple[str, str, str], ...]:
+        """(name in lower case, text of its attributes, style sheet inside) of each start tag; nothing of comments and scripts."""
+        return tuple(
+            ((raw or name).lower(), first or last, inside if raw.lower() == "style" else "")
+            for raw, first, inside, name, last in _TOKEN.findall(self.html)
+            if raw or name
+        )
 
     @cached_property
     def anchors(self) -> frozenset[str]:
         """What a fragment may name."""
-        ids = {attributes["id"] for _, attributes in self.tags if "id" in attributes}
-        return frozenset(ids | {attributes["name"] for name, attributes in self.tags if name == "a" and "name" in attributes})
+        found = set()
+        first = ' id="'
+        for name, text, _ in self._raw:
+            # Nearly all of them come first in their tag: no search for those.
+            if text.startswith(first):
+                found.add(text[len(first) : text.index('"', len(first))])
+            elif "id" in text.lower():
+                found.update(match[1] or match[2] or match[3] for match in _ID.finditer(text))
+            if name == "a" and "name" in text:
+                found.add(_attributes(text).get("name", ""))
+        return frozenset(map(unescape, found - {""}))
 
     @property
     def references(self) -> Iterator[Reference]:
         """All addresses in it."""
-        for name, attributes in self.tags:
-            if name == "link":
-                relations = set(attributes.get("rel", "").lower().split())
-                if "href" in attributes and "canonical" not in relations:
-                    yield Reference(attributes["href"], bool(relations & LOADING_RELATIONS))
-            elif name == "a" and "href" in attributes:
-                yield Reference(attributes["href"], loads=False)
-            for key in LOADING.get(name, ()):
-                if key in attributes:
-                    for part in attributes[key].split(",") if key == "srcset" else [attributes[key]]:
-                        yield Reference(part.split()[0] if part.split() else "", loads=True)
-            for match in _CSS_URL.finditer(attributes.get("style", "")):
-                yield Reference(match[1] or match[2], loads=True)
+        for name, text, css in self._raw:
+            if css:
+                yield from references_of_css(css)
+            if name in _ADDRESSING or "style" in text:
+                yield from _references(name, _attributes(text))
+
+
+def _references(name: str, attributes: dict[str, str]) -> Iterator[Reference]:
+    for key in LEADING.get(name, ()):
+        if key in attributes:
+            yield Reference(attributes[key], loads=False)
+    for key in LOADING.get(name, ()):
+        if key in attributes:
+            for part in attributes[key].split(",") if key == "srcset" else [attributes[key]]:
+                yield Reference(part.split()[0] if part.split() else "", loads=True)
+    if name == "link":
+        relations = set(attributes.get("rel", "").lower().split())
+        if "href" in attributes and "canonical" not in relations:
+            yield Reference(attributes["href"], bool(relations & LOADING_RELATIONS))
+    if name == "meta":
+        content = attributes.get("content", "")
+        if {attributes.get("property"), attributes.get("name")} & _PICTURES:
+            yield Reference(content, loads=False)
+        if attributes.get("http-equiv", "").lower() == "refresh" and "=" in content:
+            yield Reference(content.split("=", 1)[1].strip("\"' "), loads=True)
+    if "style" in attributes:
+        yield from references_of_css(attributes["style"])
+
+
+def references_of_css(css: str) -> Iterator[Reference]:
+    """All addresses in a style sheet; each is loaded."""
+    if "url(" in css or "@import" in css:
+        for groups in _CSS_URL.findall(_CSS_COMMENT.sub("", css)):
+            yield Reference("".join(groups), loads=True)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {key.lower(): unescape(value.strip("\"'")) for key, value in _ATTRIBUTE.findall(text)}
 
 
 def problems(site: Path) -> list[str]:
-    """What is wrong with the site in a folder, a line each: page, address, and why. Empty: nothing."""
+    """What is wrong with the site in a folder, a line each: page or style sheet, address, and why. Empty: nothing."""
     pages = {
         path.relative_to(site).as_posix(): Document(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))
     }
     present = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
     found: dict[str, None] = {}
+    judged: dict[tuple[str, Reference], str | None] = {}
     for page, document in pages.items():
+        # Pages of one folder share most of their links; one within the page, or from the page for a missing address, is its own.
+        folder = page.rpartition("/")[0]
         for reference in document.references:
-            why = _wrong(page, reference, pages, present)
-            if why:
+            key = (page if reference.address.strip()[:1] in ("", "#") or page == "404.html" else folder + "/", reference)
+            if key not in judged:
+                judged[key] = _wrong(page, reference, pages, present)
+            if why := judged[key]:
                 found[f'{page}: "{reference.address}": {why}'] = None
     for path in sorted(site.rglob("*.css")):
-        for match in _CSS_URL.finditer(path.read_text(encoding="utf-8")):
-            address = match[1] or match[2]
-            if _is_remote(address):
-                found[f'{path.relative_to(site).as_posix()}: "{address}": is loaded from another site'] = None
+        name = path.relative_to(site).as_posix()
+        for reference in references_of_css(path.read_text(encoding="utf-8")):
+            if why := _wrong(name, reference, pages, present):
+                found[f'{name}: "{reference.address}": {why}'] = None
     return list(found)
 
 
@@ -111,18 +159,25 @@ def _wrong(page: str, reference: Reference, pages: dict[str, Document], present:
     file = _resolve(page, unquote(parts.path))
     if file not in present:
         return "no such file"
-    if parts.fragment and file in pages and unquote(parts.fragment) not in pages[file].anchors:
+    if parts.fragment and file in pages and not _leads(unquote(parts.fragment), pages[file]):
         return f"{file} has no such anchor"
     return None
+
+
+def _leads(fragment: str, document: Document) -> bool:
+    """Whether a fragment names an anchor, or holds the state of a page ("?dataset=digits") that a script of it reads."""
+    return fragment in document.anchors or (fragment.startswith("?") and "<script" in document.html)
 
 
 def _resolve(page: str, path: str) -> str:
     """Path from the root of what a page's relative link names; a folder is its index.html."""
     if not path:
         return page
-    start = PurePosixPath() if path.startswith("/") else PurePosixPath(page).parent
+    start = "" if path.startswith("/") else page.rpartition("/")[0]
     steps: list[str] = []
-    for step in (start / path.lstrip("/")).parts:
+    for step in f"{start}/{path}".split("/"):
+        if step in ("", "."):
+            continue
         if step == ".." and steps and steps[-1] != "..":
             steps.pop()
         else:

@@ -1,20 +1,25 @@
 """The site into its folder: MkDocs in a child process builds beside the destination, the result is checked, then swapped in.
 
-Until the new site is whole the old one stays as it was.
+Until the new site is whole the old one stays as it was, whatever ends the build. What a killed one left goes with the next.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from microzoo.catalog.files import writing
+from microzoo.catalog.former import carry_over, move_versions
+from microzoo.catalog.source import Source
 from microzoo.catalog.store import Entry, damage, entries
 from microzoo.errors import SiteError, ToolMissingError
 from microzoo.pages import links
@@ -23,37 +28,65 @@ CONFIGURATION = "mkdocs.yml"
 SIGN = "assets/microzoo.css"
 """What every site of ours holds: a folder without it is somebody else's and never replaced."""
 ZOO_VARIABLE = "MICROZOO_ZOO"
+FORMER_VARIABLE, MOST_VARIABLE = "MICROZOO_FORMER", "MICROZOO_MOST_VERSIONS"
+"""Folder of the versions that a former site had, and how many of an entry stay, for the child process."""
 _SHOWN = 20
 _MESSAGE = re.compile(r"^(?:ERROR|WARNING)\s+-\s+(.*)", re.MULTILINE)
 
 
-def build_site(root: Path, zoo: Path, site: Path, *, read: Callable[[Path], Sequence[Entry]] = entries) -> int:
+@dataclass(frozen=True)
+class Earlier:
+    """The versions that a new site keeps of the one before it. most: of an entry, None is all."""
+
+    source: Source
+    most: int | None = None
+
+
+def build_site(
+    root: Path,
+    zoo: Path,
+    site: Path,
+    *,
+    read: Callable[[Path], Sequence[Entry]] = entries,
+    earlier: Earlier | None = None,
+) -> int:
     """Renders the zoo into `site` and gives the number of its pages.
 
     root: the project, with mkdocs.yml and site/; zoo: the folder of entries; site: the destination, replaced as a whole;
-    read: gives the entries, here to refuse a damaged zoo before anything is rendered.
-    Raises CatalogError or SiteError naming entry and field, or page and link; StorageError where the disk does not let it.
+    read: gives the entries, here to refuse a damaged zoo before anything is rendered; earlier: a former site, which may be the
+    one at `site`, whose versions the new one keeps.
+    Raises CatalogError or SiteError naming entry and field, or page and link; FetchError where the former site is not whole;
+    StorageError where the disk does not let it.
     """
     root, zoo, site = root.resolve(), zoo.resolve(), site.resolve()
     configuration = root / CONFIGURATION
     if not configuration.is_file():
         raise SiteError(f"{configuration}: is missing", "run in the root of the project")
     _check_place(root, zoo, site)
-    hurt = [problem for entry in read(zoo) for problem in damage(entry)]
-    if hurt:
-        raise SiteError(_several(hurt), "restore the files or build the entry again")
     with writing(site):
         site.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{site.name}-new-", dir=site.parent))
-        try:
-            _mkdocs(configuration, zoo, beside)
-            wrong = links.problems(beside)
-            if wrong:
-                raise SiteError(_several(wrong), "mend the link, or what it leads to")
-            beside.chmod(0o755)
-            _swap(beside, site)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with _turn(site.parent) as lock:
+            _recover(site)
+            found = read(zoo)
+            hurt = [problem for entry in found for problem in damage(entry)]
+            if hurt:
+                raise SiteError(_several(hurt), "restore the files or build the entry again")
+            beside = Path(tempfile.mkdtemp(prefix=_beside(site), dir=site.parent))
+            kept = Path(tempfile.mkdtemp(prefix=_kept(site), dir=site.parent))
+            try:
+                if earlier is not None:
+                    here = {file.sha256: entry.folder / file.path for entry in found for file in entry.card.files}
+                    carry_over(earlier.source, kept, here, earlier.most)
+                _mkdocs(configuration, zoo, beside, lock, kept, earlier.most if earlier else None)
+                move_versions(kept, beside)
+                wrong = links.problems(beside)
+                if wrong:
+                    raise SiteError(_several(wrong), "mend the link, or what it leads to")
+                beside.chmod(0o755)
+                _swap(beside, site)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+                shutil.rmtree(kept, ignore_errors=True)
     return sum(1 for _ in site.rglob("*.html"))
 
 
@@ -66,11 +99,45 @@ def _check_place(root: Path, zoo: Path, site: Path) -> None:
         raise SiteError(f"--site {site}: holds something that is no site", "choose a new or an empty folder")
 
 
-def _mkdocs(configuration: Path, zoo: Path, destination: Path) -> None:
+@contextmanager
+def _turn(folder: Path) -> Iterator[int]:
+    """Waits until no other build swaps a site in this folder. A child that inherits the descriptor given keeps the turn."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _beside(site: Path) -> str:
+    return f".{site.name}-new-"
+
+
+def _kept(site: Path) -> str:
+    return f".{site.name}-kept-"
+
+
+def _old(site: Path) -> Path:
+    return site.with_name(f".{site.name}-old")
+
+
+def _recover(site: Path) -> None:
+    """After a build that was killed: the old site back if it had just been moved away, and no unfinished one beside it."""
+    if not site.exists() and _old(site).is_dir():
+        _old(site).rename(site)
+    for left in (_old(site), *(path for prefix in (_beside(site), _kept(site)) for path in site.parent.glob(f"{prefix}*"))):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _mkdocs(configuration: Path, zoo: Path, destination: Path, lock: int, kept: Path, most: int | None) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(configuration)]
     environment = os.environ | {ZOO_VARIABLE: str(zoo), "NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {FORMER_VARIABLE: str(kept), MOST_VARIABLE: "" if most is None else str(most)}
     command += ["--site-dir", str(destination)]
-    done = subprocess.run(command, cwd=configuration.parent, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=configuration.parent, env=environment, capture_output=True, text=True, check=False, pass_fds=(lock,)
+    )
     if "No module named mkdocs" in done.stderr:
         raise ToolMissingError("MkDocs is not installed", "install microzoo with its dependencies")
     # Not `--quiet`: it would swallow the warnings that `--strict` fails on.
@@ -81,12 +148,10 @@ def _mkdocs(configuration: Path, zoo: Path, destination: Path) -> None:
 
 
 def _swap(new: Path, place: Path) -> None:
-    old = place.with_name(f".{place.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
     if place.exists():
-        place.rename(old)
+        place.rename(_old(place))
     new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_old(place), ignore_errors=True)
 
 
 def _several(lines: Sequence[str]) -> str:

@@ -12,13 +12,25 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from microzoo.catalog.layouts import Archive, archives, can_be_laid_out
+import microzoo
+from microzoo.catalog.archive import Archive
+from microzoo.catalog.index import Versions
+from microzoo.catalog.layouts import archives, can_be_laid_out
 from microzoo.catalog.store import BUILD, CARD, Entry
+from microzoo.catalog.versions import publish
 from microzoo.errors import SiteError
-from microzoo.pages import text
-from microzoo.pages.model import checked_path, description, files_folder, model_context, page_title
+from microzoo.pages import cardpage, learn, text
+from microzoo.pages.boards import Board, target_boards
+from microzoo.pages.downloads import checked_path
+from microzoo.pages.model import description, files_folder, model_context, page_title
+from microzoo.pages.paper import beside_the_paper
 from microzoo.pages.reference import schema_pages
-from microzoo.pages.table import front, page_of, rows, target_names
+from microzoo.pages.rivals import Rival
+from microzoo.pages.standing import Peers
+from microzoo.pages.table import AXES, beside, front, page_of, rows, target_names
+from microzoo.pages.take import take_context
+from microzoo.pages.tryout import try_outs
+from microzoo.spec.cores import DEFAULT_CPI
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
 _HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
@@ -47,6 +59,19 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Taking:
+    """What downloads need besides the entries. former: versions of a former site by ID, whose files are put there by others."""
+
+    address: str = ""
+    """Absolute address of the site, "" where it is not known."""
+    licence: str = ""
+    """The text that goes into bundles; "" is none."""
+    former: Mapping[str, Versions] = field(default_factory=dict)
+    most: int | None = None
+    """How many earlier versions of an entry stay; None is all."""
+
+
+@dataclass(frozen=True)
 class Rendered:
     """The generated part of the site. `fragments` go into written pages where these say `<!-- zoo:NAME -->`."""
 
@@ -56,37 +81,70 @@ class Rendered:
     """Path from the site's root -> the file to copy there."""
     archives: dict[str, bytes] = field(default_factory=dict)
     """Path from the site's root -> what is made for the site and stands nowhere else."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """Path from the site's root -> a whole HTML document, which needs no frame."""
+    scripts: dict[str, bytes] = field(default_factory=dict)
+    """Path from the site's root -> what a page loads when its model is tried."""
 
 
 def render(
-    entries: Sequence[Entry], datasets: Mapping[str, DatasetSpec], targets: Mapping[str, TargetSpec], templates: Path
+    entries: Sequence[Entry],
+    datasets: Mapping[str, DatasetSpec],
+    targets: Mapping[str, TargetSpec],
+    templates: Path,
+    *,
+    taking: Taking | None = None,
+    boards: Sequence[Board] = (),
+    rivals: Sequence[Rival] = (),
+    modules: Path | None = None,
 ) -> Rendered:
     """All generated pages. datasets, targets: specs by name; templates: the folder with the Jinja templates.
 
+    taking: what downloads need to know besides; boards: offered on the home page besides those of the targets; rivals: what
+    others have published on these datasets; modules: the folder into which npm installs what pages load, if there is one.
     Raises SiteError naming entry and field where a card lacks what its page needs.
     """
     environment = _environment(templates)
     entries = sorted(entries, key=lambda entry: entry.card.id)
     for entry in entries:
         _check_id(entry)
+        for index in range(len(entry.card.files)):
+            checked_path(entry.card, index)
     used = target_names(entries)
     order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
     marks = [*order, *(name for name in used if name not in targets)]
     offered = {entry.card.id: archives(entry.card, _contents(entry)) for entry in entries}
-    pages = [_model_page(environment, entry, offered[entry.card.id], datasets, targets) for entry in entries]
-    pages += _dataset_pages(environment, entries, datasets, marks)
+    peers = _peers(entries)
+    taking, copied = taking or Taking(), _files(entries)
+    published = publish(
+        entries,
+        taking.former,
+        generator=f"microzoo {microzoo.__version__}",
+        licence=taking.licence,
+        page=page_of,
+        most=taking.most,
+    )
+    environment.globals["try_outs"] = tried = try_outs(entries, modules)
+    pages = []
+    for entry in entries:
+        card = entry.card
+        known = {
+            "take": take_context(card, published.by_id[card.id], _root(page_of(card)), taking.address),
+            "dataset_page": card.dataset.name in datasets,
+            "target_page": card.target.name in targets,
+        }
+        pages.append(_model_page(environment, entry, offered[card.id], peers, known))
+    pages += _dataset_pages(environment, entries, datasets, marks, rivals)
     pages += _target_pages(environment, entries, targets, order)
     html = environment.get_template("schema.html").render(kinds=schema_pages())
     pages.append(Page("reference/specs.html", "Spec reference", "Every key of a spec: type, default, meaning.", html))
-    fronts = [front(entries, name, marks, "", width=480) for name in sorted({entry.card.dataset.name for entry in entries})]
-    fragments = {
-        "fronts": environment.get_template("fronts.html").render(fronts=fronts),
-        "table": environment.get_template("table.html").render(
-            rows=rows(entries, ""), filters=True, show_dataset=True, show_target=True
-        ),
-    }
+    fragments = _fragments(environment, entries, marks, [*target_boards(targets)], boards, rivals)
     made = {f"{files_folder(entry.card)}/{each.name}": each.content for entry in entries for each in offered[entry.card.id]}
-    return Rendered(tuple(pages), fragments, _files(entries), made)
+    fragments |= learn.fragments()
+    compared = beside_the_paper([entry.card for entry in entries], "")
+    fragments["paper"] = environment.get_template("paper.html").render(compared)
+    cards = {page_of(entry.card).removesuffix("index.html") + cardpage.NAME: _card_page(entry) for entry in entries}
+    return Rendered(tuple(pages), fragments, copied | published.files, made | published.made, cards, tried.scripts)
 
 
 def _environment(templates: Path) -> Environment:
@@ -97,27 +155,63 @@ def _environment(templates: Path) -> Environment:
     )
     written = {each.__name__: each for each in (text.size, text.short, text.percent, text.grouped, text.shape, text.duration)}
     environment.filters.update(written)
+    environment.filters["core_name"] = text.core_name
     return environment
+
+
+def _fragments(
+    environment: Environment,
+    entries: Sequence[Entry],
+    marks: Sequence[str],
+    chips: Sequence[Board],
+    boards: Sequence[Board],
+    rivals: Sequence[Rival],
+) -> dict[str, str]:
+    """The parts of the home page."""
+    names = sorted({entry.card.dataset.name for entry in entries})
+    table = rows(entries, "")
+    given: dict[str, dict[str, Any]] = {
+        "finder": {"rows": table, "chips": chips, "boards": boards, "cores": DEFAULT_CPI.items()},
+        "fronts": {"fronts": [front(entries, name, marks, "", width=480, rivals=rivals) for name in names], "axes": AXES},
+        "table": {"rows": table, "show_dataset": True, "show_target": True},
+        "rivals": {"rivals": beside(rivals, table), "root": ""},
+    }
+    return {name: environment.get_template(f"{name}.html").render(context) for name, context in given.items()}
 
 
 def _model_page(
     environment: Environment,
     entry: Entry,
     offered: Sequence[Archive],
-    datasets: Mapping[str, DatasetSpec],
-    targets: Mapping[str, TargetSpec],
+    peers: Mapping[str, Peers],
+    known: Mapping[str, Any],
 ) -> Page:
     path = page_of(entry.card)
-    known = {"dataset_page": entry.card.dataset.name in datasets, "target_page": entry.card.target.name in targets}
-    html = environment.get_template("model.html").render(model_context(entry, _root(path), offered), **known)
+    context = model_context(entry, _root(path), offered, peers[entry.card.dataset.name])
+    html = environment.get_template("model.html").render(context, **known)
     title, words = page_title(entry.card), description(entry.card)
     boards = ", ".join(entry.card.target.boards)
     searched = Markup("<h1>{}</h1><p>{} {}. {}</p>").format(title, words, entry.card.id, boards)
     return Page(path, title, words, html, wide=True, searched=searched)
 
 
+def _peers(entries: Sequence[Entry]) -> dict[str, Peers]:
+    """The models of each dataset. All their pages lie at one depth."""
+    cards = [entry.card for entry in entries]
+    names = sorted({card.dataset.name for card in cards})
+    return {name: Peers([card for card in cards if card.dataset.name == name], _root(page_of(cards[0]))) for name in names}
+
+
+def _card_page(entry: Entry) -> str:
+    return cardpage.card_page(entry, _root(page_of(entry.card)), page_title(entry.card))
+
+
 def _dataset_pages(
-    environment: Environment, entries: Sequence[Entry], datasets: Mapping[str, DatasetSpec], marks: Sequence[str]
+    environment: Environment,
+    entries: Sequence[Entry],
+    datasets: Mapping[str, DatasetSpec],
+    marks: Sequence[str],
+    rivals: Sequence[Rival],
 ) -> list[Page]:
     counts = {name: sum(entry.card.dataset.name == name for entry in entries) for name in datasets}
     html = environment.get_template("datasets.html").render(datasets=datasets, counts=counts)
@@ -126,9 +220,9 @@ def _dataset_pages(
     for name, spec in datasets.items():
         path = f"datasets/{name}.html"
         here = [entry for entry in entries if entry.card.dataset.name == name]
-        context: dict[str, Any] = {"rows": rows(here, _root(path)), "show_dataset": False, "show_target": True, "filters": False}
-        shown = [front(here, name, marks, _root(path))] if here else []
-        html = template.render(name=name, spec=spec, root=_root(path), fronts=shown, **context)
+        context: dict[str, Any] = {"rows": rows(here, _root(path)), "show_dataset": False, "show_target": True}
+        shown = [front(here, name, marks, _root(path), rivals=rivals)] if here else []
+        html = template.render(name=name, spec=spec, root=_root(path), fronts=shown, axes=AXES, **context)
         pages.append(Page(path, spec.title, spec.description or spec.title, html))
     return pages
 
@@ -143,7 +237,7 @@ def _target_pages(
     for name in order:
         path, spec = f"targets/{name}.html", targets[name]
         here = rows([entry for entry in entries if entry.card.target.name == name], _root(path))
-        context: dict[str, Any] = {"rows": here, "show_dataset": True, "show_target": False, "filters": False}
+        context: dict[str, Any] = {"rows": here, "show_dataset": True, "show_target": False}
         html = template.render(name=name, spec=spec, root=_root(path), **context)
         pages.append(Page(path, spec.title, f"Budgets of {spec.title} and the models that fit it.", html))
     return pages
