@@ -2,7 +2,7 @@
 
 import pytest
 
-from .kinds import GENERATED, HOSTILE, MODEL, WRITTEN
+from .kinds import GENERATED, HOSTILE, MODEL
 from .serving import serving
 
 pytestmark = pytest.mark.browser
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 HOME_LIMIT, MODEL_LIMIT = 300_000, 200_000
 
 
-@pytest.mark.parametrize("name", [*GENERATED, HOSTILE, *WRITTEN])
+@pytest.mark.parametrize("name", [*GENERATED, HOSTILE, "404.html"])
 def test_over_http_a_page_asks_for_nothing_that_is_missing_or_elsewhere(visit, host, name):
     page = visit(name, host=host)
     page.wait_for_load_state("networkidle")
