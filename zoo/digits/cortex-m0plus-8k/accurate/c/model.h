@@ -19,11 +19,11 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.131103307f
-#define MODEL_OUTPUT_ZERO_POINT (-34)
+#define MODEL_OUTPUT_SCALE 0.11487259f
+#define MODEL_OUTPUT_ZERO_POINT (-48)
 
 /* All the RAM that the model needs besides the stack. */
-#define MODEL_ARENA_BYTES 1440
+#define MODEL_ARENA_BYTES 1360
 
 extern const char *const model_labels[MODEL_CLASSES];
 

@@ -19,11 +19,11 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.13488856f
-#define MODEL_OUTPUT_ZERO_POINT (-34)
+#define MODEL_OUTPUT_SCALE 0.124806225f
+#define MODEL_OUTPUT_ZERO_POINT (-38)
 
 /* All the RAM that the model needs besides the stack. */
-#define MODEL_ARENA_BYTES 1552
+#define MODEL_ARENA_BYTES 1504
 
 extern const char *const model_labels[MODEL_CLASSES];
 

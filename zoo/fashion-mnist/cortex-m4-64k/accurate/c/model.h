@@ -19,8 +19,8 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.0848003328f
-#define MODEL_OUTPUT_ZERO_POINT (-46)
+#define MODEL_OUTPUT_SCALE 0.0918831304f
+#define MODEL_OUTPUT_ZERO_POINT (-56)
 
 /* All the RAM that the model needs besides the stack. */
 #define MODEL_ARENA_BYTES 9604
