@@ -10,9 +10,12 @@ import html
 import json
 import os
 import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemBytecodeCache
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -30,6 +33,8 @@ from microzoo.pages.theme import mended
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
+MODELS = "models/"
+"""Where all that belongs to one model lies, from the root of the site."""
 _MARKER = re.compile(r"<!-- zoo:(\w+) -->")
 _STAND_IN = re.compile(r"<!-- zoo-stand-in -->.*?<!-- /zoo-stand-in -->", re.DOTALL)
 _state: dict[str, Rendered | dict[str, Page]] = {}
@@ -81,15 +86,31 @@ def _taking(root: Path, config: MkDocsConfig) -> Taking:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Adds a virtual page for each generated one, and the files to copy."""
+    """Adds a virtual page for each generated one, and the files that written pages may link to."""
     rendered = _rendered()
     for page in rendered.pages:
         files.append(File.generated(config, _source(page.path), content=_front_matter(page)))
-    for place, source in rendered.files.items():
-        files.append(File.generated(config, place, abs_src_path=str(source)))
-    for place, content in (*rendered.archives.items(), *rendered.documents.items(), *rendered.scripts.items()):
-        files.append(File.generated(config, place, content=content))
+    for place, content in _made(rendered).items():
+        if not place.startswith(MODELS):
+            files.append(File.generated(config, place, content=content))
     return files
+
+
+def on_post_build(*, config: MkDocsConfig) -> None:
+    """Puts the files of the models into the site: some ten for each, with which MkDocs would take its time."""
+    rendered, site = _rendered(), Path(config.site_dir)
+    folders = {Path(place).parent for place in (*rendered.files, *_made(rendered)) if place.startswith(MODELS)}
+    for folder in sorted(folders):
+        (site / folder).mkdir(parents=True, exist_ok=True)
+    for place, source in rendered.files.items():
+        shutil.copyfile(source, site / place)
+    for place, content in _made(rendered).items():
+        if place.startswith(MODELS):
+            (site / place).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _made(rendered: Rendered) -> dict[str, str | bytes]:
+    return {**rendered.archives, **rendered.documents, **rendered.scripts}
 
 
 def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
@@ -102,6 +123,14 @@ def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, fil
         return _MARKER.sub(lambda match: _fragment(match[1], page), content)
     page.toc = get_toc(_tokens(generated))  # type: ignore[arg-type]
     return f"<!-- zoo-stand-in -->{generated.searched}<!-- /zoo-stand-in -->" if generated.searched else generated.html
+
+
+def on_env(env: Environment, *, config: MkDocsConfig, files: Files) -> Environment:  # noqa: ARG001
+    """Templates do not change during a build; what they compile to is kept for the next one where there is a safe place."""
+    env.auto_reload = False
+    with suppress(RuntimeError):
+        env.bytecode_cache = FileSystemBytecodeCache()
+    return env
 
 
 def on_post_page(output: str, *, page: MkDocsPage, config: MkDocsConfig) -> str:  # noqa: ARG001

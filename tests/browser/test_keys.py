@@ -94,6 +94,6 @@ def test_from_the_home_page_to_a_checksum(visit, host):
     page.keyboard.press("Enter")
     page.wait_for_url(wanted)
     tab_to(page, "(element) => /copy.*sha-256/i.test(element.getAttribute('aria-label') ?? element.textContent)")
-    shown = page.evaluate("document.activeElement.closest('tr').textContent.match(/[0-9a-f]{64}/)[0]")
+    shown = page.evaluate("document.activeElement.closest('tr, p').textContent.match(/[0-9a-f]{64}/)[0]")
     page.keyboard.press("Enter")
     page.wait_for_function("async (shown) => (await navigator.clipboard.readText()) === shown", arg=shown)

@@ -7,16 +7,6 @@ pytestmark = pytest.mark.browser
 MODEL = "models/digits/cortex-m4-64k/brisk-wren/index.html"
 
 
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser, site):
     """The model's page, on a phone in the dark: the narrowest of all."""

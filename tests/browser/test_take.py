@@ -13,19 +13,9 @@ import pytest
 from microzoo.catalog.fetch import fetch
 from microzoo.catalog.source import source_of
 
-from .test_home import ARGUMENTS, MODEL
+from .test_home import MODEL
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -60,7 +60,7 @@ def test_the_page_of_a_model_holds_the_numbers_of_its_card(entry, datasets, targ
         assert figure.value is None or f"{figure.value:,}" in page.html
     assert f"{card.headline.correct:,} of {card.headline.n:,}" in page.html
     assert entry.build.machine in page.html and card.dataset.checksum in page.html
-    assert [words for level, _, words in page.headings if level == 2][:2] == ["Downloads", "Budget of the target"]
+    assert [words for level, _, words in page.headings if level == 2][:2] == ["Budget of the target", "Try it"]
 
 
 def test_every_anchor_is_there_once(entry, datasets, targets):

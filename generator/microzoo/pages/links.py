@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _TOKEN = re.compile(
-    r"""<!--.*?-->|<(script|style|textarea|title)\b((?:"[^"]*"|'[^']*'|[^>"']++)*+)>(.*?)</\1\s*>|<([a-zA-Z][\w-]*+)((?:"[^"]*"|'[^']*'|[^>"']++)*+)>""",
+    r"""<!--.*?-->|<(script|style|textarea|title)\b((?:"[^"]*"|'[^']*'|[^>"']++)*+)>(.*?)</\1\s*>|<([a-zA-Z][\w-]*+)([\s/](?:"[^"]*"|'[^']*'|[^>"']++)*+)>""",
     re.DOTALL | re.IGNORECASE,
 )
 _ATTRIBUTE = re.compile(r"""([^\s=/"'>]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?""")

@@ -151,7 +151,12 @@ def _environment(templates: Path) -> Environment:
     if not templates.is_dir():
         raise SiteError(f"{templates}: the folder of templates is missing", "run in the root of the project")
     environment = Environment(
-        loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )
     written = {each.__name__: each for each in (text.size, text.short, text.percent, text.grouped, text.shape, text.duration)}
     environment.filters.update(written)
