@@ -7,7 +7,7 @@ import re
 import shutil
 import sqlite3
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -307,3 +307,13 @@ def test_a_long_front_is_cut_unless_all_is_asked_for(workshop: Workshop) -> None
     assert f"front: 25 candidates, the {FRONT_ROWS} most accurate (--all: every one)" in short
     assert (short.count(" random "), whole.count(" random ")) == (FRONT_ROWS, 25)
     assert f"not only the {FRONT_ROWS} best" in " ".join(workshop.zoo("search", "show", "--help").stdout.split())
+
+
+def test_a_limit_of_one_instruction_is_refused_in_words(workshop: Workshop) -> None:
+    """What no network keeps is still a limit to be compared with: need / limit has a value, see `Limits.violation`."""
+    workshop.spec(FAMILY)
+    job = job_of(workshop)
+    budget = job.target.budget.model_copy(update={"latency_ms": 5e-5})
+    limits = limits_of(replace(job, target=job.target.model_copy(update={"budget": budget})))
+    assert limits.instructions == 1
+    assert limits.violation(row(0, 0.5, 1.0).evaluation.resources) == 100_000

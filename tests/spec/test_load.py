@@ -174,6 +174,7 @@ def test_not_utf8_and_missing_paths(specs: Path) -> None:
         ("macs = 1000", 1000, None),
         ("latency_ms = 10", None, 492_307),
         ("macs = 1000\nlatency_ms = 10", 1000, 492_307),
+        ("latency_ms = 1e308", None, 2**63 - 1),
     ],
 )
 def test_latency_becomes_a_limit_on_instructions(specs: Path, keys: str, macs: int | None, instructions: int | None) -> None:

@@ -48,7 +48,7 @@ class Places:
 def limits_of(job: Job) -> Limits:
     """What a network may need on this target, as predicted: so few instructions that the emulated ones are within the limit."""
     target, most = job.target, job.target.instructions_limit
-    predicted = None if most is None else int(most / (1 + WORST_ERROR))
+    predicted = None if most is None else max(1, int(most / (1 + WORST_ERROR)))
     return Limits(target.ram_limit_bytes, target.flash_limit_bytes, target.budget.macs, predicted)
 
 

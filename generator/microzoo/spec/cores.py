@@ -30,6 +30,9 @@ def milliseconds(instructions: float, clock_mhz: float, cycles_per_instruction: 
 
 
 def instructions_within(latency_ms: float, clock_mhz: float, cycles_per_instruction: float) -> int:
-    """Most instructions that are estimated to take no longer than `latency_ms`: the inverse of `milliseconds`, rounded down."""
+    """Most instructions that are estimated to take no longer than `latency_ms`: the inverse of `milliseconds`, rounded down.
+
+    Never more than 63 bits hold, however long the time.
+    """
     assert clock_mhz > 0 and cycles_per_instruction > 0, (clock_mhz, cycles_per_instruction)
-    return int(latency_ms * (clock_mhz * 1e3) / cycles_per_instruction)
+    return int(min(latency_ms * (clock_mhz * 1e3) / cycles_per_instruction, 2**63 - 1))
