@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,24 @@ def content(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def zipped(member, method=None, *, password=False):
+    """A zip with x_train.npy only. method, password: how its directory claims that it was packed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x_train.npy", member)
+    found = bytearray(buffer.getvalue())
+    entry = found.rindex(b"PK\1\2")
+    if method is not None:
+        found[entry + 10] = method
+    found[entry + 8] |= password
+    return bytes(found)
+
+
+def headed(header):
+    """An .npy file of this header and nothing else."""
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
 
 
 def read(archive):
@@ -79,6 +98,12 @@ IMAGES, LABELS = np.zeros((4, 3, 3), np.uint8), np.zeros(4, int)
         (content(x_train=IMAGES, y_train=LABELS.astype(float)), "y_train is float64"),
         (content(x_train=IMAGES, y_train=LABELS[:3]), "x_train has 4 inputs, y_train 3 labels"),
         (content(x_train=np.array([{"a": 1}], object), y_train=LABELS), "cannot be read as .npz"),
+        (content(x_train=IMAGES, y_train=np.full(4, 2**64 - 1, np.uint64)), "y_train has the label 18446744073709551615"),
+        (zipped(b"hello"), "cannot be read as .npz: x_train is no array"),
+        (zipped(headed("((((")), "cannot be read as .npz"),
+        (zipped(headed(f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({10**25}, 2, 2)}}\n")), "cannot be read as .npz"),
+        (zipped(b"hello", password=True), "cannot be read as .npz"),
+        (zipped(b"hello", 99), "cannot be read as .npz"),
     ],
 )
 def test_what_does_not_fit_is_named(archive, words):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import tokenize
 import zipfile
 import zlib
 from typing import Any
@@ -13,6 +15,21 @@ from numpy.typing import NDArray
 from microzoo.data.arrays import Labels, Raw, RawData
 from microzoo.errors import DataError
 from microzoo.spec.models import DatasetSpec
+
+
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,  # a zip that is compressed as the library does not know
+    RuntimeError,  # one with a password
+    OverflowError,  # a shape beyond 64 bits
+    tokenize.TokenError,  # a header that ends within brackets
+)
 
 
 class NpzReader:
@@ -35,8 +52,11 @@ def _arrays(name: str, content: bytes) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("holds a single array, no .npz archive")
-            return {key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")}
-    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+            found = {key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")}
+            if other := [key for key, array in found.items() if not isinstance(array, np.ndarray)]:
+                raise ValueError(f"{other[0]} is no array")  # NumPy gives the bytes of what it does not know
+            return found
+    except _UNREADABLE as error:
         raise DataError(f"{name}: archive: cannot be read as .npz: {error}", "write it with numpy.savez") from error
 
 
@@ -50,6 +70,8 @@ def _pair(name: str, arrays: dict[str, NDArray[Any]], part: str) -> tuple[Raw, L
         raise DataError(problem, "uint8 or float32 of shape (N, height, width) or (N, height, width, channels)")
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise DataError(f"{name}: archive: y_{part} is {y.dtype} of shape {y.shape}", "integers of shape (N,), from 0")
+    if y.dtype == np.uint64 and len(y) and y.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{name}: archive: y_{part} has the label {y.max()}", "labels are the numbers of the classes, from 0")
     if len(x) != len(y):
         raise DataError(f"{name}: archive: x_{part} has {len(x)} inputs, y_{part} {len(y)} labels")
     return x if x.ndim == 4 else x[..., np.newaxis], y.astype(np.int64)
