@@ -257,6 +257,7 @@ def test_a_damaged_beginning_is_fetched_anew(host, home, site, entry):
         status(206, Content_Length="5"),
         status(416),
         status(206, Content_Range="bytes 0-1/junk"),
+        status(206, Content_Range=f"bytes 300-400/{'9' * 5000}"),
     ],
 )
 def test_a_range_that_was_not_asked_for_means_from_the_start(host, home, site, entry, answer):
@@ -304,6 +305,8 @@ def test_an_unknown_model_names_the_nearest(host, home):
         "http://é/",
         "http://x/ y",
         "data://x",
+        "http://[",
+        "file://[::1",
         "://",
     ],
 )

@@ -60,6 +60,8 @@ from .hosts import (
         (status(302, Location="file:///etc/passwd"), "is redirected to 'file:///etc/passwd'"),
         (status(302, Location="ftp://127.0.0.1/x"), "is redirected to 'ftp:"),
         (status(301, Location="//"), "is redirected|refused|answers"),
+        (status(302, Location="http://["), r"is redirected to 'http://\['"),
+        (status(302, Location="//[::1"), r"is redirected to '//\[::1'"),
         (status(308), "is redirected more than 5 times"),
         (body(b"x" * 20, Content_Encoding="gzip", Content_Length="20"), "is sent as gzip"),
         (lambda answering: answering.wfile.write(b"SSH-2.0-x\r\n"), "SSH-2.0"),

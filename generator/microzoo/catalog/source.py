@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import microzoo
 from microzoo.catalog.index import INDEX
@@ -30,7 +30,7 @@ MOST_REDIRECTS = 5
 CHUNK = 1 << 16
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers of a host that may be another in a moment."""
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 class PassingError(FetchError):
@@ -74,7 +74,7 @@ def source_of(given: str, patience: Patience | None = None) -> Source:
     Raises FetchError where it is none of these.
     """
     if given.lower().startswith("file:"):
-        parts = urlsplit(given)
+        parts = _split(given, given)
         if parts.netloc not in ("", "localhost"):
             raise FetchError(f"{given}: names another machine", "give a folder of this one")
         return FolderSource(Path(unquote(parts.path)))
@@ -111,7 +111,7 @@ class WebSource:
 
     def __init__(self, address: str, patience: Patience) -> None:
         """address: of the folder of index.json, or of that file. Raises FetchError where it is no plain http(s) address."""
-        parts = urlsplit(address)
+        parts = _split(address, address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise FetchError(f"{address}: only http and https addresses are fetched", "give one of these, or a folder")
         if parts.username or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", address):
@@ -275,13 +275,24 @@ def _total(answer: http.client.HTTPResponse, begins: int) -> int | None:
 
 
 def _redirected(first: str, asked: str, headers: Message) -> str:
-    location = urljoin(asked, headers.get("Location", ""))
-    parts = urlsplit(location)
+    try:
+        location = urljoin(asked, headers.get("Location", ""))
+    except ValueError:
+        location = headers.get("Location", "")
+    parts = _split(location, f"{first}: is redirected to {location[:200]!r}")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not location.isascii():
         raise FetchError(f"{first}: is redirected to {location[:200]!r}", "only http and https addresses are followed")
     if parts.scheme == "http" and urlsplit(asked).scheme == "https":
         raise FetchError(f"{first}: is redirected from https to {location[:200]!r}", "give an address that stays on https")
     return quote(location, safe="%/:?=&+,;@!$'()*~[]-._")
+
+
+def _split(address: str, words: str) -> SplitResult:
+    """Its parts. words: what the error begins with. Raises FetchError where brackets in it are no IPv6 address."""
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise FetchError(f"{words}: is no address: {error}", "only http and https addresses are fetched") from error
 
 
 def _said(words: str) -> str:
