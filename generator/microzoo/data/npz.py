@@ -16,7 +16,6 @@ from microzoo.data.arrays import Labels, Raw, RawData
 from microzoo.errors import DataError
 from microzoo.spec.models import DatasetSpec
 
-
 _UNREADABLE = (
     ValueError,
     OSError,
