@@ -51,7 +51,9 @@ def _arrays(name: str, content: bytes) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("holds a single array, no .npz archive")
-            found = {key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")}
+            found: dict[str, Any] = {
+                key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")
+            }
             if other := [key for key, array in found.items() if not isinstance(array, np.ndarray)]:
                 raise ValueError(f"{other[0]} is no array")  # NumPy gives the bytes of what it does not know
             return found
