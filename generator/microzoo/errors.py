@@ -105,7 +105,14 @@ class CatalogError(MicrozooError):
 
 
 class FetchError(MicrozooError):
-    """A published zoo cannot be read, or gives what it should not."""
+    """A published zoo cannot be read, or gives what it should not.
+
+    Its words may come from a stranger's host, so what a terminal would obey is shown as an escape.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        """As MicrozooError."""
+        super().__init__(_harmless(problem), _harmless(remedy))
 
 
 class LockedError(MicrozooError):
@@ -118,3 +125,8 @@ class StorageError(MicrozooError):
 
 class SiteError(MicrozooError):
     """The site cannot be rendered."""
+
+
+def _harmless(words: str) -> str:
+    """One line without control characters, which are escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in words)
