@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from microzoo.catalog.fetch import fetch
 from microzoo.catalog.former import carry_over
@@ -11,7 +13,8 @@ from microzoo.catalog.index import INDEX
 from microzoo.catalog.source import FolderSource, source_of
 from microzoo.catalog.store import damage, read_entry
 from microzoo.catalog.versions import former_versions
-from microzoo.errors import FetchError
+from microzoo.cli import app
+from microzoo.errors import FetchError, SiteError
 
 from ..pages.cards import synthetic  # noqa: TID252
 from .hosts import serving, write_site
@@ -150,3 +153,26 @@ def test_a_former_site_puts_nothing_over_pages(row):
     with pytest.raises(FetchError, match=r"index\.html is not below"):
         carry_over(source_of(str(row / "site2")), row / "kept", {})
     assert not (row / "kept" / "index.html").exists()
+
+
+def test_a_bundle_is_no_file_of_its_version(row):
+    """In one folder: it would be put over the file that every fetch compares."""
+    path = row / "site2" / VERSIONS / INDEX
+    told = json.loads(path.read_text())
+    told["versions"][0]["bundle"] |= {"path": "model.tflite", "address": told["versions"][0]["files"][0]["address"]}
+    path.write_text(json.dumps(told))
+    with pytest.raises(FetchError, match=r'"model\.tflite" is there twice'):
+        carry_over(source_of(str(row / "site2")), row / "kept", {})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--previous", ""], "--previous: is empty"), (["--versions", "3"], "--versions 3: of which site?")],
+)
+def test_a_variable_that_was_not_set_never_loses_the_versions(row, options, words):
+    """`--previous "$ADDRESS"` without an address: a site without the versions would be published over them."""
+    project = Path(__file__).parents[2]
+    arguments = ["site", "--out", str(row / "zoo"), "--specs", str(project / "specs"), "--site", str(row / "new"), *options]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, SiteError) and words in str(done.exception)
+    assert not (row / "new").exists()

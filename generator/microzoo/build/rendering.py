@@ -33,9 +33,15 @@ def render(
     """Renders the site and gives its first page.
 
     root: as `project_root` gives it; previous: address or folder of a former site whose versions are kept, at most `versions`
-    earlier ones of a model.
+    earlier ones of a model. Raises SiteError where `previous` is empty, as of a variable that was not set, since all versions
+    would be lost in silence, and where `versions` is given without it.
     """
-    pages = build_site(root, zoo, site, earlier=Earlier(source_of(previous), versions) if previous else None)
+    if previous == "":
+        raise SiteError("--previous: is empty", "give the address or the folder of the site, or leave the option out")
+    if previous is None and versions is not None:
+        raise SiteError(f"--versions {versions}: of which site?", "give --previous too, or leave the option out")
+    earlier = None if previous is None else Earlier(source_of(previous), versions)
+    pages = build_site(root, zoo, site, earlier=earlier)
     report.note(f"rendered {pages} pages")
     return site.resolve() / "index.html"
 

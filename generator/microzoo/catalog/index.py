@@ -110,7 +110,7 @@ class Version(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if twice := clash(file.path for file in self.files):
+        if twice := clash([*(file.path for file in self.files), self.bundle.path]):
             raise ValueError(f'files: "{twice}" is there twice, or is another file\'s folder')
         card = next((file for file in self.files if file.path == "card.json"), None)
         if card is None or not card.sha256.startswith(self.version):
