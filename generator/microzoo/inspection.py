@@ -93,7 +93,10 @@ def _verdict(name: str, verdict: Any) -> dict[str, Any]:
 
 
 def _amount(limit: dict[str, Any], side: str) -> str:
-    return f"{limit[side]:,.3g} ms" if limit["unit"] == "ms" else f"{limit[side]:,.0f}"
+    value = limit[side]
+    if limit["unit"] != "ms":
+        return f"{value:,.0f}"
+    return f"{value:.3g} ms" if value < 999.5 else f"{value:,.0f} ms"  # three digits of more would have an exponent
 
 
 def _shape(shape: Any) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_json_of_inspect(file):
     assert set(found["verdicts"]) == {path.stem for path in (ROOT / "specs/targets").glob("*.toml")}
     assert found["verdicts"]["tiny-2k"]["fits"] is False  # 3 KB in 2 KB
     assert found["verdicts"]["cortex-m7-320k"]["fits"] is None  # a softmax is not counted
+
+
+def test_the_time_of_a_slow_part_has_no_exponent(file, tmp_path):
+    """Over a second at 0.1 MHz: 115,000 MACs, an instruction each at least."""
+    (tmp_path / "targets").mkdir()
+    keys = 'title = "slow"\ncore = "cortex-m4"\nclock_mhz = 0.1\n'
+    budget = "[budget]\nram_bytes = 65536\nflash_bytes = 65536\nlatency_ms = 2500\n"
+    (tmp_path / "targets/slow.toml").write_text(keys + budget, encoding="utf-8")
+    done = CliRunner().invoke(app, ["inspect", str(file), "--no-arena", "--specs", str(tmp_path)], env={"COLUMNS": "200"})
+    assert done.exit_code == 0 and re.search(r"\d,\d{3} ms of 2,500 ms", done.stdout), done.stdout
 
 
 @pytest.mark.tflm

@@ -24,7 +24,13 @@ def test_few_inputs_give_one_decimal():
 def test_exact_keeps_every_digit():
     assert text.exact(12_345, "bytes") == "12,345 B"
     assert text.exact(3_400_017, "macs") == "3,400,017 MACs"
-    assert text.quantity(0.25, "ms") == "0.25 ms"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.25, "0.25 ms"), (99.54, "99.5 ms"), (999.4, "999 ms"), (999.6, "1,000 ms"), (1018.3, "1,018 ms")]
+)
+def test_a_time_never_has_an_exponent(value, words):
+    assert text.quantity(value, "ms") == words
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(42, "42 s"), (312, "5.2 min"), (7980, "2.2 h")])

@@ -8,6 +8,8 @@ Unit = Literal["bytes", "macs", "instructions", "cycles", "ms", "share", "count"
 
 KIB = 1024
 _FINE_N = 1000
+_LONG_MS = 999.5
+"""From here on three digits would be written with an exponent."""
 
 
 def grouped(value: float) -> str:
@@ -57,7 +59,7 @@ def quantity(value: float, unit: Unit) -> str:
         case "cycles":
             return f"{short(value)} cycles"
         case "ms":
-            return f"{value:.3g} ms"
+            return f"{value:.3g} ms" if value < _LONG_MS else f"{value:,.0f} ms"
         case "share":
             return percent(value)
         case "count":
