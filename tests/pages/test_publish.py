@@ -11,7 +11,7 @@ import pytest
 
 from microzoo.errors import CatalogError, SiteError
 from microzoo.pages import links
-from microzoo.pages.publish import build_site
+from microzoo.pages.publish import _recover, build_site
 
 from .cards import DATASETS, TARGETS, synthetic
 from .sites import ROOT
@@ -237,3 +237,14 @@ def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, place):
     with pytest.raises(SiteError, match="--site"):
         build_site(root, root / "zoo", root / place)
     assert (root / "zoo" / "kept").is_file() and (root / "specs" / "kept").is_file()
+
+
+@pytest.mark.parametrize("name", ["s[1]", "a"])
+def test_what_is_tidied_up_is_of_this_site_alone(tmp_path, name):
+    mine = [f".{name}-{kind}-abcd_123" for kind in ("new", "kept")]
+    theirs = [".a-new-x-old", ".a-new-x-new-abcd_123", ".s1-new-abcd_123"]
+    for each in (f".{name}-old", *mine, *theirs):
+        (tmp_path / each).mkdir()
+    (tmp_path / name).mkdir()
+    _recover(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, *theirs])

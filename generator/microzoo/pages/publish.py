@@ -126,7 +126,8 @@ def _recover(site: Path) -> None:
     """After a build that was killed: the old site back if it had just been moved away, and no unfinished one beside it."""
     if not site.exists() and _old(site).is_dir():
         _old(site).rename(site)
-    for left in (_old(site), *(path for prefix in (_beside(site), _kept(site)) for path in site.parent.glob(f"{prefix}*"))):
+    unfinished = re.compile(rf"({re.escape(_beside(site))}|{re.escape(_kept(site))})\w{{8}}")  # as tempfile.mkdtemp names them
+    for left in (_old(site), *(path for path in site.parent.iterdir() if unfinished.fullmatch(path.name))):
         shutil.rmtree(left, ignore_errors=True)
 
 
