@@ -202,7 +202,7 @@ def test_a_killed_build_leaves_the_old_site_and_the_next_tidies_up(tmp_path, who
 def test_a_build_that_was_killed_between_the_two_renames_has_lost_nothing(tmp_path):
     folder = synthetic().write(tmp_path / "zoo")
     old_site(tmp_path).rename(tmp_path / ".html-old")
-    (tmp_path / ".html-new-x").mkdir()
+    (tmp_path / ".html-new-abcd_123").mkdir()
     (folder / "model.onnx").write_bytes(b"cut")
     with pytest.raises(SiteError, match=r"model\.onnx"):
         build_site(ROOT, tmp_path / "zoo", tmp_path / "html")
