@@ -27,6 +27,9 @@ from .summary import Record
 CORES: tuple[Core, ...] = ("cortex-m4", "cortex-m0plus", "cortex-m55", "cortex-m3", "cortex-m7", "cortex-m33")
 FEW, MANY = 4, 12
 """Networks of each chunk that are compiled and emulated: in `make test`, and where there are many chunks."""
+CORNER_FLASH, CORNER_FLASH_BYTES, CORNER_INSTRUCTIONS = 0.05, 100, 0.1
+"""For corners, which no search proposes: multipliers of 1/2 and more take a longer way, a zero point of 0 a shorter one on an
+M55, and in an image of 3 KB a hundred bytes are more than 2 %."""
 Recorder = Callable[[Record], None]
 
 
@@ -52,26 +55,45 @@ def test_activations_and_file_sizes_are_predicted_to_the_byte(cases: tuple[Case,
 def test_flash_and_instructions_are_predicted_within_what_a_build_allows(
     cases: tuple[Case, ...], tmp_path: Path, record: Recorder, whole: bool
 ) -> None:
+    corner = not cases[0].name.startswith("network ")
+    share, least, late_share = (
+        (CORNER_FLASH, CORNER_FLASH_BYTES, CORNER_INSTRUCTIONS) if corner else (FLASH_SHARE, FLASH_BYTES, INSTRUCTIONS_SHARE)
+    )
     some = cases[:: max(1, len(cases) // (MANY if whole else FEW))]
     flash, instructions, beyond = [], [], {}
     for index, case in enumerate(some):
         core, folder = CORES[index % len(CORES)], _sources(case, tmp_path)
         needs, linked = predict(case.model.graph, "c", core)[1], measure_footprint(folder, core).flash_bytes
         flash.append(abs(needs.flash_bytes - linked))
-        if flash[-1] > max(FLASH_SHARE * linked, FLASH_BYTES):
+        if flash[-1] > max(share * linked, least):
             beyond[case.name, core, "flash"] = needs.flash_bytes, linked
         try:
             counted = max(emulate(folder, core, case.inputs[2:]).instructions)
         except BoardTooSmallError:
             continue
         instructions.append(abs(needs.instructions - counted) / counted)
-        # A layer that was dead when it was calibrated has multipliers of 1/2 and more, which take a longer way.
-        if instructions[-1] > INSTRUCTIONS_SHARE and "dead" not in case.name:
+        if instructions[-1] > late_share:
             beyond[case.name, core, "instructions"] = needs.instructions, counted
-    record(Record(summary.FLASH, len(flash), len(flash), sum(key[2] == "flash" for key in beyond), max(flash)))
+    record(
+        Record(
+            summary.CORNER_FLASH if corner else summary.FLASH,
+            len(flash),
+            len(flash),
+            sum(key[2] == "flash" for key in beyond),
+            max(flash),
+        )
+    )
     worst = {"most that a prediction of instructions is off by, in millionths": round(1e6 * max(instructions))}
     late = sum(key[2] == "instructions" for key in beyond)
-    record(Record(summary.INSTRUCTIONS, len(instructions), len(instructions), late, notes=worst))
+    record(
+        Record(
+            summary.CORNER_INSTRUCTIONS if corner else summary.INSTRUCTIONS,
+            len(instructions),
+            len(instructions),
+            late,
+            notes=worst,
+        )
+    )
     assert beyond == {}
     assert len(instructions) > len(some) // 2, "most networks fit the boards"
 
