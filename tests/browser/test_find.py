@@ -414,10 +414,19 @@ def _same(line, each):
     return set(line) == set(each)
 
 
+def test_an_anchor_in_the_address_is_no_part_of_the_exported_view(view):
+    view()
+    page = view("#models")
+    assert json.loads(download(page, "json")[1])["view"] == {}
+
+
 def test_an_empty_view_exports_nothing_but_is_still_a_file(view):
     page = view("#?q=nothing+like+it")
-    assert download(page, "csv")[1].count("\r\n") == 1
+    empty = download(page, "csv")[1]
+    assert empty.count("\r\n") == 1
     assert json.loads(download(page, "json")[1])["models"] == []
+    page.fill("[name=q]", "")
+    assert download(page, "csv")[1].splitlines()[0] == empty.strip(), "the columns are named all the same"
 
 
 def test_without_script_the_table_is_whole_and_the_forms_stay_away(look, found):

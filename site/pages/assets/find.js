@@ -148,10 +148,14 @@
     touched = true;
   };
 
-  const writeAddress = () => {
+  const view = () => {
     const wanted = new URLSearchParams(Object.entries(state()).sort());
     if (sorted(table)) wanted.set("sort", sorted(table));
-    const text = wanted.toString();
+    return wanted;
+  };
+
+  const writeAddress = () => {
+    const text = view().toString();
     history.replaceState(null, "", text ? `#?${text}` : "#");
   };
 
@@ -192,22 +196,20 @@
     writeAddress();
   };
 
-  const exported = () => {
-    const timed = table.classList.contains("mz-timed");
-    return shownRecords().map((record) => {
-      const { row } = record, kind = (key) => /mz-is-(\w+)/.exec(row.cells[column[key]].className)?.[1] ?? null;
-      return {
-        id: record.id, dataset: row.dataset.dataset, target: row.dataset.target, core: row.dataset.core,
-        accuracy_int8_test: record.accuracy, test_inputs: record.n,
-        accuracy_int8_validation_mean: record.validation, accuracy_int8_validation_sd: record.sd, seeds: record.seeds,
-        ram_bytes: record.ram, ram_kind: kind("ram"), flash_bytes: record.flash, flash_kind: kind("flash"),
-        macs: record.macs, instructions_emulated: record.instructions,
-        ...(timed ? { milliseconds_estimated: record.ms } : {}),
-        munas_ram_bytes: record.paper_ram, munas_size_bytes: record.paper_size, tflite_bytes: record.bytes, built: record.date,
-        page: new URL(row.querySelector("th a").getAttribute("href"), location.href.split("#")[0]).href,
-      };
-    });
+  const described = (record) => {
+    const { row } = record, kind = (key) => /mz-is-(\w+)/.exec(row.cells[column[key]].className)?.[1] ?? null;
+    return {
+      id: record.id, dataset: row.dataset.dataset, target: row.dataset.target, core: row.dataset.core,
+      accuracy_int8_test: record.accuracy, test_inputs: record.n,
+      accuracy_int8_validation_mean: record.validation, accuracy_int8_validation_sd: record.sd, seeds: record.seeds,
+      ram_bytes: record.ram, ram_kind: kind("ram"), flash_bytes: record.flash, flash_kind: kind("flash"),
+      macs: record.macs, instructions_emulated: record.instructions,
+      ...(table.classList.contains("mz-timed") ? { milliseconds_estimated: record.ms } : {}),
+      munas_ram_bytes: record.paper_ram, munas_size_bytes: record.paper_size, tflite_bytes: record.bytes, built: record.date,
+      page: new URL(row.querySelector("th a").getAttribute("href"), location.href.split("#")[0]).href,
+    };
   };
+  const exported = () => shownRecords().map(described);
 
   // RFC 4180; a text that a spreadsheet would take for a formula keeps an apostrophe before it.
   const csvCell = (value) => {
@@ -216,7 +218,7 @@
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const csv = (rows) => {
-    const names = Object.keys(rows[0] ?? { id: "" });
+    const names = Object.keys(described([...records.values()][0]));
     return [names, ...rows.map((row) => names.map((name) => row[name]))].map((line) => line.map(csvCell).join(",") + "\r\n").join("");
   };
 
@@ -233,7 +235,7 @@
   exporter.addEventListener("click", (event) => {
     const format = event.target.dataset.export;
     if (format === "csv") save("microzoo.csv", "text/csv;charset=utf-8", csv(exported()));
-    if (format === "json") save("microzoo.json", "application/json", `${JSON.stringify({ view: Object.fromEntries(new URLSearchParams(location.hash.slice(2))), models: exported() }, null, 1)}\n`);
+    if (format === "json") save("microzoo.json", "application/json", `${JSON.stringify({ view: Object.fromEntries(view()), models: exported() }, null, 1)}\n`);
   });
 
   for (const form of forms) {
