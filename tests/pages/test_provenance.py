@@ -54,6 +54,13 @@ def test_the_cost_is_that_of_the_record():
     assert len(provenance(made.card, None)["cost"]) == 3
 
 
+def test_epochs_keep_their_digits():
+    made = synthetic("digits", "tiny-2k", "only")
+    search = made.card.search.model_copy(update={"epochs": 264.229})
+    words = [row["words"] for row in provenance(made.card.model_copy(update={"search": search}), made.build)["cost"]]
+    assert "264.23 epochs in all" in words
+
+
 def test_a_licence_that_the_card_does_not_state_leads_nowhere():
     made = synthetic()
     assert (provenance(made.card, None)["licence"], provenance(made.card, None)["licence_at"]) == ("Apache-2.0", "")

@@ -39,7 +39,7 @@ def _cost(card: Card, build: BuildRecord | None) -> list[dict[str, str]]:
     full = sum(seed.epochs for seed in seeds)
     rows = [
         {"words": f"{grouped(search.evaluations)} candidates trained", "at": "search.evaluations"},
-        {"words": f"{grouped(round(search.epochs, 1))} epochs in all", "at": "search.epochs"},
+        {"words": f"{grouped(search.epochs)} epochs in all", "at": "search.epochs"},
     ]
     if build is not None and build.training_seconds is not None:
         words = f"{duration(build.training_seconds)} of training, added up over all runs and workers"
@@ -47,7 +47,7 @@ def _cost(card: Card, build: BuildRecord | None) -> list[dict[str, str]]:
     elif build is not None:
         rows.append({"words": f"{duration(build.search_seconds)} of wall time in its last run", "at": "build.search_seconds"})
     plural = "s" if len(seeds) != 1 else ""
-    words = f"then {grouped(round(full, 1))} epochs for {len(seeds)} full training{plural} of this architecture"
+    words = f"then {grouped(round(full, 2))} epochs for {len(seeds)} full training{plural} of this architecture"
     return [*rows, {"words": words, "at": "seeds"}]
 
 
