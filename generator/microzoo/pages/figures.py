@@ -8,7 +8,7 @@ from microzoo.pages.cardpage import is_plain
 from microzoo.pages.text import exact
 
 KINDS: dict[Kind, str] = {
-    "measured": "read off the exported file in a real runtime",
+    "measured": "read off the exported file, or off a real runtime that ran it",
     "emulated": "run on an emulated Cortex-M: instructions, not cycles",
     "estimated": "derived with stated assumptions",
     "predicted": "from a formula, before the file existed",
