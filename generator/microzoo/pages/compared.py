@@ -38,7 +38,7 @@ def compared(card: Card) -> list[dict[str, str]]:
         difference = "–"
         if predicted.value is not None and actual.value:
             off = (predicted.value - actual.value) / actual.value
-            difference = f"{100 * off:+.1f}\N{NO-BREAK SPACE}%" if off else "0"
+            difference = f"{100 * off:{'+.1f' if abs(off) >= 0.0005 else '+.1g'}}\N{NO-BREAK SPACE}%" if off else "0"
         found.append(
             {
                 "title": COMPARED[name],
