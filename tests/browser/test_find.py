@@ -128,7 +128,8 @@ def milliseconds(row, clock, core, anyway=False):
     """The estimate by hand: instructions x cycles an instruction / clock, on the core that was emulated only."""
     if row.instructions.value is None or (core and core != row.core) or (clock is None and not anyway):
         return None
-    return row.instructions.value * DEFAULT_CPI[row.core] / ((clock or row.clock_mhz) * 1e3)
+    said = None if clock else row.cycles_per_instruction
+    return row.instructions.value * (said or DEFAULT_CPI[row.core]) / ((clock or row.clock_mhz) * 1e3)
 
 
 def fits(row, *, ram=None, flash=None, clock=None, core=None, ms=None, npu=False, dataset=None, target=None, words=""):

@@ -154,6 +154,7 @@ def synthetic(dataset: str = "digits", target: str = "cortex-m0plus-8k", name: s
             reserve_ram_bytes=0,
             reserve_flash_bytes=0,
             macs_limit=5_000_000,
+            cycles_per_instruction=2.5 if target == "cortex-m4-64k" else None,
             boards=("a board",),
         ),
         architecture=json.dumps({"blocks": [], "pool": None}),

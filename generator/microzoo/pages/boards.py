@@ -45,6 +45,8 @@ class Board:
     flash_bytes: int
     source: str
     """Address or file of these figures."""
+    cycles_per_instruction: float | None = None
+    """Where a target's spec says it; None: what is assumed for the core."""
     npu: bool = False
     is_target: bool = False
     """Whether this is a class of chips of the zoo and not a single board."""
@@ -79,6 +81,7 @@ def target_boards(targets: Mapping[str, TargetSpec]) -> tuple[Board, ...]:
                 ram_bytes=spec.ram_limit_bytes,
                 flash_bytes=spec.flash_limit_bytes,
                 source=f"specs/targets/{name}.toml",
+                cycles_per_instruction=spec.cycles_per_instruction,
                 npu=spec.npu is not None,
                 is_target=index == 0,
             )

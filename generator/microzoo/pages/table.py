@@ -70,6 +70,8 @@ class Row:
     target_title: str
     core: str
     clock_mhz: float
+    cycles_per_instruction: float | None
+    """As the target says; None in older cards: what is assumed for the core."""
     npu: bool
     accuracy: float
     accuracy_words: str
@@ -143,6 +145,7 @@ def row(entry: Entry, root: str) -> Row:
         target_title=card.target.title,
         core=card.target.core,
         clock_mhz=card.target.clock_mhz,
+        cycles_per_instruction=card.target.cycles_per_instruction,
         npu=card.target.npu is not None,
         accuracy=card.headline.value,
         accuracy_words=percent(card.headline.value, card.headline.n),

@@ -77,7 +77,10 @@
     const own = record.row.dataset.core;
     if ((has.clock ?? has.ms) === null || record.instructions === null || (has.core && has.core !== own)) return null;
     const option = [...fields.core.options].find((each) => each.value === own);
-    return option ? (record.instructions * Number(option.dataset.cpi)) / ((has.clock ?? Number(record.row.dataset.clock)) * 1e3) : null;
+    if (!option) return null;
+    // Without a clock it is the model's target that is meant, with a board that board: either may say what it takes.
+    const said = has.clock === null ? record.row.dataset.cpi : chosen("board")?.dataset.cpi;
+    return (record.instructions * Number(said ?? option.dataset.cpi)) / ((has.clock ?? Number(record.row.dataset.clock)) * 1e3);
   };
 
   const within = (value, most) => most === null || (value !== null && value <= most);
