@@ -7,7 +7,7 @@ from microzoo.catalog.card import Figure
 from microzoo.catalog.store import Entry, read_entry
 from microzoo.errors import SiteError
 from microzoo.pages.compared import compared
-from microzoo.pages.headlines import headlines
+from microzoo.pages.headlines import bar, headlines
 from microzoo.pages.results import confusion
 from microzoo.pages.site import render
 from microzoo.pages.usage import usage
@@ -244,3 +244,9 @@ def test_an_older_entry_offers_its_files_only(entry, datasets, targets):
     page = next(page for page in rendered.pages if page.path.startswith("models/"))
     assert not any("/files/" in path for path in rendered.archives)
     assert "PASS" not in page.html and "memcpy(model_input(), pixels" in page.html
+
+
+@pytest.mark.parametrize(("need", "words"), [(99.51, "99"), (100.0, "100"), (100.2, "101"), (0.4, "0")])
+def test_a_budget_is_full_only_when_it_is(entry, need, words):
+    limit = entry.card.limits[0].model_copy(update={"need": need, "have": 100.0})
+    assert bar(entry.card, limit)["percent"] == f"{words}\N{NO-BREAK SPACE}%"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 from microzoo.catalog.card import Card, Limit
@@ -98,5 +99,5 @@ def bar(card: Card, each: Limit) -> dict[str, Any]:
         "kind": each.kind,
         "method": each.method,
         "at": limit_at(card, each.name),
-        "percent": f"{100 * each.need / each.have:.0f}\N{NO-BREAK SPACE}%",
+        "percent": f"{floor(100 * each.need / each.have) if each.fits else ceil(100 * each.need / each.have)}\N{NO-BREAK SPACE}%",
     }
