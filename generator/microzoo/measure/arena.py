@@ -36,7 +36,7 @@ def measure_arena(path: Path) -> Arena:
         raise ToolMissingError(reason)
     model = read_tflite(path)
     budget = arena_budget(peak_bytes(model), model.file_bytes)
-    command = child_command("tflm", path, Path("-"), "-", ARENA_SECONDS, budget)
+    command = child_command("tflm", path, str(len(model.inputs)), "-", ARENA_SECONDS, budget)
     (report,) = run_together([command], f"{path.name} in {runtime.name}", ARENA_SECONDS)
     return Arena(*(_reported(report, part, path) for part in ("head", "tail", "total")))
 

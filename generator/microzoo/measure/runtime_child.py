@@ -1,8 +1,8 @@
 """The child process in which interpreters run: `python -m microzoo.measure.runtime_child RUNTIME MODEL INPUTS OUTPUTS CPU ARENA`.
 
 RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
-the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is not read, and
-its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
+the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is the number of its
+inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microzoo.measure.tflite_file import read_tflite
-
 Int8 = NDArray[np.int8]
 MEMORY_BYTES = 6 << 30
 """Address space of the child; the libraries alone map about 2 GB."""
@@ -29,7 +27,7 @@ def main(arguments: list[str]) -> None:
     runtime, model, inputs, outputs, cpu, arena = arguments
     limit(int(cpu))
     if outputs == "-":
-        report_tflm(model, int(arena))
+        report_tflm(model, int(inputs), int(arena))
         return
     x: Int8 = np.load(inputs)
     run: dict[str, Callable[[], Int8]] = {
@@ -50,12 +48,12 @@ def limit(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def report_tflm(model: str, arena_bytes: int) -> None:
-    """One inference of zeros; TFLM's record of allocations goes to file descriptor 2."""
+def report_tflm(model: str, inputs: int, arena_bytes: int) -> None:
+    """One inference of zeros of a model with so many inputs; TFLM's record of allocations goes to file descriptor 2."""
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_file(model, arena_size=arena_bytes)
-    for index in range(len(read_tflite(Path(model)).inputs)):
+    for index in range(inputs):
         details = interpreter.get_input_details(index)
         interpreter.set_input(np.zeros(details["shape"], details["dtype"]), index)
     interpreter.invoke()

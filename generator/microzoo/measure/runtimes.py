@@ -158,8 +158,8 @@ def arena_budget(peak: int, file_bytes: int) -> int:
     return (1 << 20) + 4 * peak + 4 * file_bytes
 
 
-def child_command(kind: str, model: Path, inputs: Path, outputs: str, seconds: float, arena_bytes: int) -> list[str | Path]:
-    """The command line of one `runtime_child`."""
+def child_command(kind: str, model: Path, inputs: Path | str, outputs: str, seconds: float, arena_bytes: int) -> list[str | Path]:
+    """The command line of one `runtime_child`. outputs "-": only TFLM's record of allocations; `inputs` is then their number."""
     cpu = str(max(int(seconds), 1))
     return [
         sys.executable,
