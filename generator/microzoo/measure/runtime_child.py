@@ -1,8 +1,8 @@
 """The child process in which interpreters run: `python -m microzoo.measure.runtime_child RUNTIME MODEL INPUTS OUTPUTS CPU ARENA`.
 
 RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
-the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is the number of its
-inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
+the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is the number of
+its inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
 """
 
 from __future__ import annotations
