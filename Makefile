@@ -46,6 +46,7 @@ lock: $(READY) ## Resolve requirements/*.txt again, keeping what still fits (ARG
 	$(LOCK) $(ARGS) --extra tflm --extra wasm --extra ethos --group dev pyproject.toml -o requirements/all.txt
 	echo uv | $(LOCK) $(ARGS) - -o requirements/uv.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix tools/web --package-lock-only --loglevel=error
+	$(BIN)/python tools/web/no_addresses.py tools/web/package-lock.json
 
 clean: ## Remove what was generated and the caches; keep .venv and the search history in build/work
 	rm -rf build/demo build/site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

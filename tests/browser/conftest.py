@@ -30,15 +30,6 @@ PATIENCE = 30_000
 """Milliseconds until something that should come is missing."""
 LOCAL = ("file:", "data:", "blob:", "about:")
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -91,3 +91,12 @@ def _tried(folder: Path) -> None:
     published(dataset="mnist", name="colour", channels=3).write(folder / "zoo")
     synthetic("mnist", "tiny-2k", "bare").write(folder / "zoo")
     build_site(ROOT, folder / "zoo", folder / "html")
+
+
+def old_site(folder: Path) -> Path:
+    """What a build finds in the place of its site: one of ours, of which one page stands for all."""
+    site = folder / "html"
+    (site / "assets").mkdir(parents=True)
+    (site / "assets" / "microzoo.css").touch()
+    (site / "index.html").write_text("the old site")
+    return site

@@ -10,15 +10,7 @@ from microzoo.errors import CatalogError, SiteError
 from microzoo.pages.publish import build_site
 
 from .cards import synthetic
-from .sites import ROOT
-
-
-def old_site(folder):
-    site = folder / "html"
-    (site / "assets").mkdir(parents=True)
-    (site / "assets" / "microzoo.css").touch()
-    (site / "index.html").write_text("the old site")
-    return site
+from .sites import ROOT, old_site
 
 
 def without(path):

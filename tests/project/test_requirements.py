@@ -80,6 +80,7 @@ def test_npm_packages_are_exact_and_pinned_by_hash_without_a_host():
     for place, package in packages.items():
         assert package["integrity"].startswith("sha512-"), place
         assert "resolved" not in package, f"{place} names a host"
+    assert "://" not in (WEB / "package-lock.json").read_text(), "an address; `make lock` leaves none"
 
 
 def test_npm_runs_no_scripts_of_packages():
