@@ -32,9 +32,6 @@ MAX_EXTENT = 2**16 - 1
 
 TAKEN = frozenset({"arm_mve", "math", "stddef", "stdint", "stdio", "stdlib", "string"})
 """Headers that the C of a model or of a program around it includes: a model's own must not take their place."""
-
-TAKEN = frozenset({"arm_mve", "math", "stddef", "stdint", "stdio", "stdlib", "string"})
-"""Headers that the C of a model or of a program around it includes: a model's own must not take their place."""
 MAX_OFFSET = 255
 """Largest distance of an int8 value from a zero point."""
 INT32_MAX = 2**31 - 1
