@@ -51,4 +51,10 @@ fi
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement requirements/all.txt
 # hatchling and editables are among the locked requirements, so the project itself needs nothing more from anywhere.
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
+# Python keeps what it compiles, save where it is told not to, as many images of containers do: every start would compile all anew.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    printf 'setup: compiling, since PYTHONDONTWRITEBYTECODE is set; half a minute\n'
+    # Some packages bring templates that are no Python: those fail, and nobody imports them.
+    "$venv/bin/python" -m compileall -qq -j 0 -x '/tests?/' "$venv"/lib/python3*/site-packages generator || true
+fi
 printf 'setup: ready; the program is %s/bin/zoo\n' "$venv"

@@ -290,9 +290,12 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a model needs: operators, memory over time, multiply-accumulates, and which targets it fits."""
-    from microzoo.build import inspect as stage
+    from microzoo.measure.ahead import reader
 
-    found = stage.inspect_file(file, stage.load_targets(specs, target or ()), arena=arena)
+    with reader(file, arena=arena) as ahead:  # its libraries load beside ours
+        from microzoo.build import inspect as stage
+
+        found = stage.inspect_file(file, stage.load_targets(specs, target or ()), arena=arena, ahead=ahead)
     if as_json:
         _print_json(stage.as_json(found))
     else:

@@ -17,6 +17,7 @@ from microzoo.graph.integer import IntegerModel
 from microzoo.importer.order import best_order, reordered
 from microzoo.importer.tflite import import_tflite
 from microzoo.measure.activations import peak_bytes, planned_bytes
+from microzoo.measure.ahead import Ahead
 from microzoo.measure.arena import Arena, measure_arena, tail_32bit_bytes, total_32bit_bytes
 from microzoo.measure.inspect import InspectedLayer, inspected_layers, uncounted
 from microzoo.measure.tflite_file import MAX_FILE_BYTES, TfliteModel, parse_tflite
@@ -93,17 +94,17 @@ def load_targets(specs: Path, names: Sequence[str]) -> dict[str, TargetSpec]:
     return {name: found[name] for name in names} if names else found
 
 
-def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = True) -> Inspection:
-    """Every figure of the file. arena: whether to run it in TFLM.
+def inspect_file(path: Path, targets: dict[str, TargetSpec], *, arena: bool = True, ahead: Ahead | None = None) -> Inspection:
+    """Every figure of the file. arena: whether to run it in TFLM; ahead: what `measure.ahead.reader` gave for it.
 
     Raises MeasurementError, one line, where it is no model that can be measured.
     """
-    file = read_model(path)
+    file = read_model(path, ahead)
     data, model = file.data, file.graph
     layers = inspected_layers(model)
     notes: list[str] = []
     plan = _plan(model, notes)
-    found, reason = _arena(path) if arena and path.suffix == ".tflite" else (None, "not measured")
+    found, reason = _arena(path, model, ahead) if arena and path.suffix == ".tflite" else (None, "not measured")
     if path.suffix == ".onnx":
         reason = "TensorFlow Lite Micro runs .tflite files only"
     best = peak_bytes(reordered(model, best_order(model, in_place=False)))
@@ -151,14 +152,17 @@ def read_bytes(path: Path) -> bytes:
         raise MeasurementError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
 
 
-def read_model(path: Path) -> ModelFile:
-    """The file, read once. Raises MeasurementError, one line, where it is no model that can be measured."""
+def read_model(path: Path, ahead: Ahead | None = None) -> ModelFile:
+    """The file, read once. ahead: see `inspect_file`.
+
+    Raises MeasurementError, one line, where it is no model that can be measured.
+    """
     data = read_bytes(path)
     if path.suffix == ".tflite":
         return ModelFile(path, data, parse_tflite(data, str(path)), None)
     from microzoo.measure.onnx_file import fused, read_onnx
 
-    graph = read_onnx(path, values=True)
+    graph = read_onnx(path, values=True, ahead=ahead)
     return ModelFile(path, data, fused(graph), graph)
 
 
@@ -207,9 +211,9 @@ def _plan(model: TfliteModel, notes: list[str]) -> int | None:
         return None
 
 
-def _arena(path: Path) -> tuple[Arena | None, str]:
+def _arena(path: Path, model: TfliteModel, ahead: Ahead | None) -> tuple[Arena | None, str]:
     try:
-        return measure_arena(path), ""
+        return measure_arena(path, model, ahead), ""
     except (MeasurementError, ToolMissingError) as error:
         return None, str(error)
 

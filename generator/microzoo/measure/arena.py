@@ -8,7 +8,7 @@ from pathlib import Path
 
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.activations import peak_bytes, planned_bytes
-from microzoo.measure.children import run_together
+from microzoo.measure.ahead import Ahead, run_ahead
 from microzoo.measure.layers import weighted_channels
 from microzoo.measure.runtimes import TflmRuntime, arena_budget, child_command
 from microzoo.measure.tflite_file import TfliteModel, read_tflite
@@ -25,8 +25,10 @@ class Arena:
     total_bytes: int
 
 
-def measure_arena(path: Path) -> Arena:
+def measure_arena(path: Path, model: TfliteModel | None = None, ahead: Ahead | None = None) -> Arena:
     """Run one inference of zeros in TFLM's wheel, in a child process, and read its record of allocations.
+
+    model: the file as it was read, if it was; ahead: a `runtime_child` that waits already.
 
     The tail is that of a 64-bit build: its pointers are twice as long as a microcontroller's. Raises ToolMissingError without the
     wheel, MeasurementError where TFLM refuses the file or crashes on it.
@@ -34,10 +36,10 @@ def measure_arena(path: Path) -> Arena:
     runtime = TflmRuntime()
     if reason := runtime.missing():
         raise ToolMissingError(reason)
-    model = read_tflite(path)
+    model = model or read_tflite(path)
     budget = arena_budget(peak_bytes(model), model.file_bytes)
     command = child_command("tflm", path, str(len(model.inputs)), "-", ARENA_SECONDS, budget)
-    (report,) = run_together([command], f"{path.name} in {runtime.name}", ARENA_SECONDS)
+    report = run_ahead(ahead, command, f"{path.name} in {runtime.name}", ARENA_SECONDS)
     return Arena(*(_reported(report, part, path) for part in ("head", "tail", "total")))
 
 

@@ -2,6 +2,7 @@
 
 MODEL: any file. GRAPH: where the graph goes as JSON, with all shapes inferred for a batch of 1. CONSTANTS: where the values of
 initialisers go (.npz, by index), or "-". SECONDS: of processor time. What cannot be read ends the process with one line.
+In place of all of them "-": see `microzoo.measure.ahead`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from microzoo.measure.ahead import told
 from microzoo.measure.runtime_child import limit
 from microzoo.measure.tflite_file import printable
 
@@ -123,7 +125,7 @@ def _plain(value: Any) -> Any:
 
 def main(arguments: list[str]) -> None:
     """Read one file within the limits."""
-    source, to, constants, seconds = arguments
+    source, to, constants, seconds = told(arguments)
     limit(int(seconds))
     about, values = described(with_shapes(read(Path(source).read_bytes())))
     if constants != "-":

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microzoo.errors import MeasurementError
-from microzoo.measure.children import run_together
+from microzoo.measure.ahead import Ahead, run_ahead
 from microzoo.measure.scratch import scratch_folder
 from microzoo.measure.tflite_file import ELEMENT_BYTES, MAX_FILE_BYTES, MAX_RANK, TfliteModel, TfliteOp, TfliteTensor, printable
 
@@ -55,8 +55,11 @@ class OnnxGraph:
     opset: int
 
 
-def read_onnx(path: Path, *, values: bool = False) -> OnnxGraph:
-    """Read the file. values: its constants too. Raises MeasurementError, one line, where it is no model that can be measured."""
+def read_onnx(path: Path, *, values: bool = False, ahead: Ahead | None = None) -> OnnxGraph:
+    """Read the file. values: its constants too; ahead: an `onnx_child` that waits already.
+
+    Raises MeasurementError, one line, where it is no model that can be measured.
+    """
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -73,7 +76,7 @@ def read_onnx(path: Path, *, values: bool = False) -> OnnxGraph:
             graph,
             arrays if values else "-",
         ]
-        run_together([[*command, str(int(SECONDS))]], str(path), SECONDS)
+        run_ahead(ahead, [*command, str(int(SECONDS))], str(path), SECONDS)
         about = json.loads(graph.read_text())
         held: dict[str, NDArray[Any]] = {}
         if values:

@@ -3,6 +3,7 @@
 RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
 the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is the number of
 its inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
+In place of all of them "-": see `microzoo.measure.ahead`; it is TFLM that is loaded then.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from microzoo.measure.ahead import told
 
 Int8 = NDArray[np.int8]
 MEMORY_BYTES = 6 << 30
@@ -24,7 +28,10 @@ ONNX_BATCH = 256
 
 def main(arguments: list[str]) -> None:
     """Run the model over the inputs, within the limits. An error ends the process with its text on standard error."""
-    runtime, model, inputs, outputs, cpu, arena = arguments
+    if arguments == ["-"]:
+        with suppress(ImportError):  # without the wheel nobody sends anything
+            import tflite_micro.python.tflite_micro.runtime  # noqa: F401
+    runtime, model, inputs, outputs, cpu, arena = told(arguments)
     limit(int(cpu))
     if outputs == "-":
         report_tflm(model, int(inputs), int(arena))

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from microzoo.catalog.files import writing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def writing_scratch() -> AbstractContextManager[None]:
@@ -35,7 +37,9 @@ def write_scratch(path: Path, content: bytes) -> None:
 
 def save_array(path: Path, array: NDArray[np.int8]) -> None:
     """Write `array` as .npy. Raises StorageError where the disk is full."""
+    from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0  # children start before numpy is loaded
+
     with writing_scratch(), path.open("wb") as file:
         # Not np.save: on a full disk it loses the reason.
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        write_array_header_1_0(file, header_data_from_array_1_0(array))
         file.write(array.tobytes())

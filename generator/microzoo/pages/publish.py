@@ -133,7 +133,7 @@ def _recover(site: Path) -> None:
 
 def _mkdocs(configuration: Path, zoo: Path, destination: Path, lock: int, kept: Path, most: int | None) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(configuration)]
-    environment = os.environ | {ZOO_VARIABLE: str(zoo), "NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {ZOO_VARIABLE: str(zoo), "NO_MKDOCS_2_WARNING": "1"}
     environment |= {FORMER_VARIABLE: str(kept), MOST_VARIABLE: "" if most is None else str(most)}
     command += ["--site-dir", str(destination)]
     done = subprocess.run(
