@@ -48,7 +48,7 @@ def main() -> int:
         rows = {
             f"{count} entries, with checks": lambda: build_site(ROOT, folder / "zoo", folder / "html"),
             "of that: entries read and checked": lambda: [damage(entry) for entry in entries(folder / "zoo")],
-            "of that: links checked": lambda: links.problems(folder / "html"),
+            "of that: links checked": lambda: links.problems_apart(folder / "html"),
             "no entry": lambda: build_site(ROOT, folder / "none", folder / "empty"),
             f"MkDocs alone, {count} pages of a paragraph": lambda: _mkdocs(folder),
         }

@@ -6,12 +6,15 @@ variable MICROZOO_ZOO names, else `extra.zoo` of mkdocs.yml; MICROZOO_FORMER nam
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from microzoo.catalog.store import entries
 from microzoo.catalog.versions import former_versions
 from microzoo.errors import MicrozooError
 from microzoo.pages.boards import load_boards
+from microzoo.pages.forked import begin
 from microzoo.pages.publish import FORMER_VARIABLE, MOST_VARIABLE
 from microzoo.pages.rivals import load_rivals
 from microzoo.pages.site import Page, Rendered, Taking, render
@@ -37,7 +41,13 @@ MODELS = "models/"
 """Where all that belongs to one model lies, from the root of the site."""
 _MARKER = re.compile(r"<!-- zoo:(\w+) -->")
 _STAND_IN = re.compile(r"<!-- zoo-stand-in -->.*?<!-- /zoo-stand-in -->", re.DOTALL)
-_state: dict[str, Rendered | dict[str, Page]] = {}
+_state: dict[str, Any] = {}
+
+
+def on_startup(*, command: str, dirty: bool) -> None:  # noqa: ARG001
+    """A build keeps nearly all that it makes until it ends, so looking for garbage finds none, and took a tenth of the time."""
+    if command == "build":
+        gc.disable()
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -86,31 +96,48 @@ def _taking(root: Path, config: MkDocsConfig) -> Taking:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Adds a virtual page for each generated one, and the files that written pages may link to."""
+    """Adds a virtual page for each generated one, and the files that written pages may link to.
+
+    Those of the models are put into the site meanwhile: its folder is empty by now, and MkDocs writes none of them.
+    """
     rendered = _rendered()
     for page in rendered.pages:
         files.append(File.generated(config, _source(page.path), content=_front_matter(page)))
     for place, content in _made(rendered).items():
         if not place.startswith(MODELS):
             files.append(File.generated(config, place, content=content))
+    _state["files"] = begin(lambda: _put_files(rendered, Path(config.site_dir)))
     return files
 
 
-def on_post_build(*, config: MkDocsConfig) -> None:
-    """Puts the files of the models into the site: some ten for each, with which MkDocs would take its time."""
-    rendered, site = _rendered(), Path(config.site_dir)
-    folders = {Path(place).parent for place in (*rendered.files, *_made(rendered)) if place.startswith(MODELS)}
+def on_post_build(*, config: MkDocsConfig) -> None:  # noqa: ARG001
+    """Waits until the files of the models are there."""
+    try:
+        _state.pop("files")()
+    except (MicrozooError, OSError) as error:
+        raise PluginError(" | ".join(str(error).splitlines())) from error
+
+
+def _put_files(rendered: Rendered, site: Path) -> None:
+    """The files of the models into the site: some twenty for each, with which MkDocs would take its time."""
+    made: dict[str, Callable[[], bytes]] = {place: partial(bytes, content) for place, content in _made(rendered).items()}
+    made |= {place: partial(_encoded, document) for place, document in rendered.documents.items()}
+    folders = {Path(place).parent for place in (*rendered.files, *made) if place.startswith(MODELS)}
     for folder in sorted(folders):
         (site / folder).mkdir(parents=True, exist_ok=True)
     for place, source in rendered.files.items():
         shutil.copyfile(source, site / place)
-    for place, content in _made(rendered).items():
+    for place, content in made.items():
         if place.startswith(MODELS):
-            (site / place).write_bytes(content.encode() if isinstance(content, str) else content)
+            (site / place).write_bytes(content())
 
 
-def _made(rendered: Rendered) -> dict[str, str | bytes]:
-    return {**rendered.archives, **rendered.documents, **rendered.scripts}
+def _encoded(document: Callable[[], str]) -> bytes:
+    return document().encode()
+
+
+def _made(rendered: Rendered) -> dict[str, bytes]:
+    return {**rendered.archives, **rendered.scripts}
 
 
 def on_page_content(content: str, *, page: MkDocsPage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001

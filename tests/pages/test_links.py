@@ -1,6 +1,6 @@
 import pytest
 
-from microzoo.pages.links import Document, problems
+from microzoo.pages.links import Document, problems, problems_apart
 
 
 @pytest.fixture
@@ -102,3 +102,12 @@ def test_links_that_are_alike_are_judged_where_they_stand(site):
 
 def test_anchors_are_unescaped():
     assert Document('<p id="a&amp;b"><a name=c>').anchors == {"a&b", "c"}
+
+
+def test_a_process_of_its_own_finds_the_same_in_the_same_order(site):
+    for name in "cdefgh":
+        (site / "a" / f"{name}.html").write_text(f'<a href="../{name}.html">x</a><a href="../index.html#{name}">y</a>')
+        (site / f"{name}x.html").write_text(f'<p id="{name}"><a href="a/{name}.html#{name}">x</a><a href="#{name}">y</a>')
+    found = problems(site)
+    assert len(found) == 18 and problems_apart(site) == found
+    assert problems_apart(site / "nothing") == []

@@ -5,13 +5,21 @@ Reads the finished HTML and CSS, so it does not matter who wrote them. Links to 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import unescape
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from microzoo.pages.forked import begin
 
 _TOKEN = re.compile(
     r"""<!--.*?-->|<(script|style|textarea|title)\b((?:"[^"]*"|'[^']*'|[^>"']++)*+)>(.*?)</\1\s*>|<([a-zA-Z][\w-]*+)([\s/](?:"[^"]*"|'[^']*'|[^>"']++)*+)>""",
@@ -40,8 +48,7 @@ _PICTURES = frozenset({"og:image", "og:url", "twitter:image"})
 _ADDRESSING = frozenset({*LOADING, *LEADING, "link", "meta"})
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """One address in a page or style sheet; `loads` where the browser fetches it by itself."""
 
     address: str
@@ -123,21 +130,12 @@ def _attributes(text: str) -> dict[str, str]:
 
 def problems(site: Path) -> list[str]:
     """What is wrong with the site in a folder, a line each: page or style sheet, address, and why. Empty: nothing."""
-    pages = {
-        path.relative_to(site).as_posix(): Document(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))
-    }
+    html = sorted(site.rglob("*.html"))
+    pages = _Pages({path.relative_to(site).as_posix(): path for path in html})
     present = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
-    found: dict[str, None] = {}
-    judged: dict[tuple[str, Reference], str | None] = {}
-    for page, document in pages.items():
-        # Pages of one folder share most of their links; one within the page, or from the page for a missing address, is its own.
-        folder = page.rpartition("/")[0]
-        for reference in document.references:
-            key = (page if reference.address.strip()[:1] in ("", "#") or page == "404.html" else folder + "/", reference)
-            if key not in judged:
-                judged[key] = _wrong(page, reference, pages, present)
-            if why := judged[key]:
-                found[f'{page}: "{reference.address}": {why}'] = None
+    names, half = list(pages.paths), _half([path.stat().st_size for path in html])
+    rest = begin(lambda: _problems_of(names[half:], pages, present))
+    found = dict.fromkeys([*_problems_of(names[:half], pages, present), *rest()])
     for path in sorted(site.rglob("*.css")):
         name = path.relative_to(site).as_posix()
         for reference in references_of_css(path.read_text(encoding="utf-8")):
@@ -146,7 +144,53 @@ def problems(site: Path) -> list[str]:
     return list(found)
 
 
-def _wrong(page: str, reference: Reference, pages: dict[str, Document], present: set[str]) -> str | None:
+def problems_apart(site: Path) -> list[str]:
+    """The same from a process of its own, which may use two cores, as one that has threads must not."""
+    command = [sys.executable, "-m", "microzoo.pages.links", str(site)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The HTML files of a site by their path from its root, read when they are asked for."""
+
+    paths: dict[str, Path]
+    read: dict[str, Document] = field(default_factory=dict)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.paths
+
+    def __getitem__(self, name: str) -> Document:
+        if name not in self.read:
+            self.read[name] = Document(self.paths[name].read_text(encoding="utf-8"))
+        return self.read[name]
+
+
+def _half(sizes: Sequence[int]) -> int:
+    """How many of the first take half of all."""
+    sums = list(accumulate(sizes))
+    return bisect_left(sums, sums[-1] / 2) if sums else 0
+
+
+def _problems_of(names: Sequence[str], pages: _Pages, present: set[str]) -> list[str]:
+    """What is wrong with these pages."""
+    found: dict[str, None] = {}
+    judged: dict[tuple[str, Reference], str | None] = {}
+    for page in names:
+        # Pages of one folder share most of their links; one within the page, or from the page for a missing address, is its own.
+        folder = page if page == "404.html" else page.rpartition("/")[0] + "/"
+        for reference in pages[page].references:
+            key = (page if reference.address.strip()[:1] in ("", "#") else folder, reference)
+            if key not in judged:
+                judged[key] = _wrong(page, reference, pages, present)
+            if why := judged[key]:
+                found[f'{page}: "{reference.address}": {why}'] = None
+    return list(found)
+
+
+def _wrong(page: str, reference: Reference, pages: _Pages, present: set[str]) -> str | None:
     address = reference.address.strip()
     if _is_remote(address):
         return "is loaded from another site" if reference.loads else None
@@ -189,3 +233,7 @@ def _resolve(page: str, path: str) -> str:
 
 def _is_remote(address: str) -> bool:
     return address.startswith("//") or urlsplit(address).scheme in ("http", "https", "ws", "wss", "ftp")
+
+
+if __name__ == "__main__":
+    print(json.dumps(problems(Path(sys.argv[1]))))

@@ -67,19 +67,18 @@ def build_site(
         site.parent.mkdir(parents=True, exist_ok=True)
         with _turn(site.parent) as lock:
             _recover(site)
-            found = read(zoo)
-            hurt = [problem for entry in found for problem in damage(entry)]
-            if hurt:
-                raise SiteError(_several(hurt), "restore the files or build the entry again")
             beside = Path(tempfile.mkdtemp(prefix=_beside(site), dir=site.parent))
             kept = Path(tempfile.mkdtemp(prefix=_kept(site), dir=site.parent))
             try:
                 if earlier is not None:
-                    here = {file.sha256: entry.folder / file.path for entry in found for file in entry.card.files}
+                    here = {file.sha256: entry.folder / file.path for entry in _whole(read(zoo)) for file in entry.card.files}
                     carry_over(earlier.source, kept, here, earlier.most)
-                _mkdocs(configuration, zoo, beside, lock, kept, earlier.most if earlier else None)
+                with _mkdocs(configuration, zoo, beside, lock, kept, earlier.most if earlier else None) as done:
+                    if earlier is None:
+                        _whole(read(zoo))  # beside MkDocs, which ends where this raises
+                    _refuse_warnings(done())
                 move_versions(kept, beside)
-                wrong = links.problems(beside)
+                wrong = links.problems_apart(beside)
                 if wrong:
                     raise SiteError(_several(wrong), "mend the link, or what it leads to")
                 beside.chmod(0o755)
@@ -131,20 +130,57 @@ def _recover(site: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _mkdocs(configuration: Path, zoo: Path, destination: Path, lock: int, kept: Path, most: int | None) -> None:
+def _whole(found: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries. Raises SiteError where their files are not those that their cards list."""
+    hurt = [problem for entry in found for problem in damage(entry)]
+    if hurt:
+        raise SiteError(_several(hurt), "restore the files or build the entry again")
+    return found
+
+
+@contextmanager
+def _mkdocs(
+    configuration: Path, zoo: Path, destination: Path, lock: int, kept: Path, most: int | None
+) -> Iterator[Callable[[], tuple[int, str]]]:
+    """MkDocs in a process that ends with the block. Gives what waits for its exit code and its standard error."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(configuration)]
     environment = os.environ | {ZOO_VARIABLE: str(zoo), "NO_MKDOCS_2_WARNING": "1"}
+    environment |= {"OPENBLAS_NUM_THREADS": "1"}  # a process of one thread may be forked
     environment |= {FORMER_VARIABLE: str(kept), MOST_VARIABLE: "" if most is None else str(most)}
     command += ["--site-dir", str(destination)]
-    done = subprocess.run(
-        command, cwd=configuration.parent, env=environment, capture_output=True, text=True, check=False, pass_fds=(lock,)
-    )
-    if "No module named mkdocs" in done.stderr:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            command,
+            cwd=configuration.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            pass_fds=(lock,),
+        ) as process,
+    ):
+
+        def done() -> tuple[int, str]:
+            code = process.wait()
+            said.seek(0)
+            return code, said.read()
+
+        try:
+            yield done
+        finally:
+            process.kill()
+
+
+def _refuse_warnings(ended: tuple[int, str]) -> None:
+    """Raises what MkDocs complained of, by exit code and standard error."""
+    code, said = ended
+    if "No module named mkdocs" in said:
         raise ToolMissingError("MkDocs is not installed", "install microzoo with its dependencies")
     # Not `--quiet`: it would swallow the warnings that `--strict` fails on.
-    messages = _MESSAGE.findall(done.stderr)
-    if done.returncode or messages:
-        last = [line for line in done.stderr.splitlines() if line.strip()][-1:] or [f"MkDocs ended with {done.returncode}"]
+    messages = _MESSAGE.findall(said)
+    if code or messages:
+        last = [line for line in said.splitlines() if line.strip()][-1:] or [f"MkDocs ended with {code}"]
         raise SiteError(_several(messages or last))
 
 

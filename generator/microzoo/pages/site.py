@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from markupsafe import Markup
 
 import microzoo
 from microzoo.catalog.archive import Archive
+from microzoo.catalog.card import Card
 from microzoo.catalog.index import Versions
 from microzoo.catalog.layouts import archives, can_be_laid_out
 from microzoo.catalog.store import BUILD, CARD, Entry
@@ -22,6 +25,7 @@ from microzoo.errors import SiteError
 from microzoo.pages import cardpage, learn, text
 from microzoo.pages.boards import Board, target_boards
 from microzoo.pages.downloads import checked_path
+from microzoo.pages.forked import begin
 from microzoo.pages.model import description, files_folder, model_context, page_title
 from microzoo.pages.paper import beside_the_paper
 from microzoo.pages.reference import schema_pages
@@ -29,7 +33,7 @@ from microzoo.pages.rivals import Rival
 from microzoo.pages.standing import Peers
 from microzoo.pages.table import AXES, beside, front, page_of, rows, target_names
 from microzoo.pages.take import take_context
-from microzoo.pages.tryout import try_outs
+from microzoo.pages.tryout import try_outs, wanted_runtime
 from microzoo.spec.cores import DEFAULT_CPI
 from microzoo.spec.models import DatasetSpec, TargetSpec
 
@@ -81,8 +85,8 @@ class Rendered:
     """Path from the site's root -> the file to copy there."""
     archives: dict[str, bytes] = field(default_factory=dict)
     """Path from the site's root -> what is made for the site and stands nowhere else."""
-    documents: dict[str, str] = field(default_factory=dict)
-    """Path from the site's root -> a whole HTML document, which needs no frame."""
+    documents: dict[str, Callable[[], str]] = field(default_factory=dict)
+    """Path from the site's root -> what renders a whole HTML document, which needs no frame. May raise SiteError."""
     scripts: dict[str, bytes] = field(default_factory=dict)
     """Path from the site's root -> what a page loads when its model is tried."""
 
@@ -113,27 +117,34 @@ def render(
     used = target_names(entries)
     order = sorted(targets, key=lambda name: (targets[name].budget.ram_bytes, name))
     marks = [*order, *(name for name in used if name not in targets)]
-    offered = {entry.card.id: archives(entry.card, _contents(entry)) for entry in entries}
-    peers = _peers(entries)
     taking, copied = taking or Taking(), _files(entries)
-    published = publish(
-        entries,
-        taking.former,
-        generator=f"microzoo {microzoo.__version__}",
-        licence=taking.licence,
-        page=page_of,
-        most=taking.most,
-    )
-    environment.globals["try_outs"] = tried = try_outs(entries, modules)
-    pages = []
-    for entry in entries:
-        card = entry.card
-        known = {
+    with ThreadPoolExecutor(1) as pool:
+        runtime = pool.submit(wanted_runtime, entries, modules)  # compression, for which Python lets other threads run
+        offered = {entry.card.id: archives(entry.card, _contents(entry)) for entry in entries}
+        peers = _peers(entries)
+        published = publish(
+            entries,
+            taking.former,
+            generator=f"microzoo {microzoo.__version__}",
+            licence=taking.licence,
+            page=page_of,
+            most=taking.most,
+        )
+        environment.globals["try_outs"] = tried = try_outs(entries, runtime.result)
+
+    def model_pages(some: Sequence[Entry]) -> list[Page]:
+        return [_model_page(environment, entry, offered[entry.card.id], peers, known(entry.card)) for entry in some]
+
+    def known(card: Card) -> dict[str, Any]:
+        return {
             "take": take_context(card, published.by_id[card.id], _root(page_of(card)), taking.address),
             "dataset_page": card.dataset.name in datasets,
             "target_page": card.target.name in targets,
         }
-        pages.append(_model_page(environment, entry, offered[card.id], peers, known))
+
+    rest = begin(lambda: model_pages(entries[len(entries) // 2 :]))
+    pages = model_pages(entries[: len(entries) // 2])
+    pages += rest()
     pages += _dataset_pages(environment, entries, datasets, marks, rivals)
     pages += _target_pages(environment, entries, targets, order)
     html = environment.get_template("schema.html").render(kinds=schema_pages())
@@ -143,7 +154,9 @@ def render(
     fragments |= learn.fragments()
     compared = beside_the_paper([entry.card for entry in entries], "")
     fragments["paper"] = environment.get_template("paper.html").render(compared)
-    cards = {page_of(entry.card).removesuffix("index.html") + cardpage.NAME: _card_page(entry) for entry in entries}
+    cards: dict[str, Callable[[], str]] = {
+        page_of(entry.card).removesuffix("index.html") + cardpage.NAME: partial(_card_page, entry) for entry in entries
+    }
     return Rendered(tuple(pages), fragments, copied | published.files, made | published.made, cards, tried.scripts)
 
 

@@ -8,7 +8,7 @@ widget of that name in assets/tryout-*.js.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -100,13 +100,18 @@ class TryOuts:
     scripts: dict[str, bytes]
 
 
-def try_outs(entries: Sequence[Entry], modules: Path | None) -> TryOuts:
-    """modules: as `web_runtime` takes it. Raises what `tryout` and `web_runtime` raise."""
+def wanted_runtime(entries: Sequence[Entry], modules: Path | None) -> WebRuntime:
+    """What compares the entries in the page, if any of them can be. modules: as `web_runtime` takes it, and raises."""
+    return web_runtime(modules if any(_file(entry.card, "onnx") for entry in entries) else None)
+
+
+def try_outs(entries: Sequence[Entry], runtime: Callable[[], WebRuntime]) -> TryOuts:
+    """runtime: gives `wanted_runtime`, and is asked last. Raises what `tryout` and `runtime` raise."""
     tried = {entry.card.id: tryout(entry) for entry in entries}
-    runtime = web_runtime(modules if any(each.onnx for each in tried.values()) else None)
     folders = {entry.card.id: page_of(entry.card).removesuffix("index.html") for entry in entries}
     scripts = {f"{folders[name]}{path}": content for name, each in tried.items() for path, content in each.files.items()}
-    return TryOuts(tried, runtime, scripts | runtime.files)
+    compared = runtime()
+    return TryOuts(tried, compared, scripts | compared.files)
 
 
 def kind_of(card: Card) -> Kind:
