@@ -22,7 +22,7 @@ import pytest
 # Two pytest processes share two cores: a numerical library that starts a thread per core only makes both wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NODE_PACKAGES = Path(__file__).parents[1] / "tools" / "web" / "node_modules"
 MAY_BE_SKIPPED_IN_CI = frozenset({"cuda"})
 

@@ -8,7 +8,7 @@ set -eu
 check_compiles() { printf '#include <stdlib.h>\n' | cc -E - >/dev/null 2>&1; }
 check_newlib() { case $(arm-none-eabi-gcc -print-file-name=nosys.specs 2>/dev/null) in /*) ;; *) return 1 ;; esac; }
 check_chromium() {
-    for browser in chromium chromium-browser google-chrome google-chrome-stable; do
+    for browser in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
         if "$browser" --version >/dev/null 2>&1; then return 0; fi
     done
     return 1
@@ -61,6 +61,8 @@ install() { # "$@": all in one go; if that fails one by one, so that one bad pac
     apt update || echo 'system: apt-get update failed; going on with the lists that are there' >&2
     wanted=''
     for package in "$@"; do
+        # The same browser without windows: a third of the size, and the tests take a quarter less time.
+        if [ "$package" = chromium ] && installable chromium-headless-shell; then package=chromium-headless-shell; fi
         if installable "$package"; then wanted="$wanted $package"; fi
     done
     [ -n "$wanted" ] || return 0

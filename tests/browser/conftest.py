@@ -7,7 +7,7 @@ without errors, warnings, failed loads and requests for anything else; a test th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +142,20 @@ def axe_source() -> str:
 
 @pytest.fixture
 def axe(axe_source: str) -> Callable[..., list[str]]:
-    """`axe(page)`: the violations of axe's rules on a page as it stands, a line each: rule, element, what is wrong."""
+    """`axe(page)`: the violations of axe's rules on a page as it stands, a line each: rule, element, what is wrong.
 
-    def axe(page: Any, within: str | None = None) -> list[str]:
-        page.evaluate(axe_source)
+    rules: only these, by name.
+    """
+
+    def axe(page: Any, within: str | None = None, rules: Sequence[str] = ()) -> list[str]:
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(axe_source)
         # It must not load the style sheets itself, which no script may do from a file; no rule that is on needs them.
-        run = "async (within) => (await axe.run(within ?? document, {resultTypes: ['violations'], preload: false})).violations"
-        found = page.evaluate(run, within)
+        options = {"resultTypes": ["violations"], "preload": False}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": list(rules)}
+        run = "async ([within, options]) => (await axe.run(within ?? document, options)).violations"
+        found = page.evaluate(run, [within, options])
         return [
             " ".join(f"{violation['id']}: {node['target']}: {node['failureSummary']}: {node['html'][:200]}".split())
             for violation in found

@@ -102,7 +102,8 @@ def test_in_ci_with_apt_a_missing_package_is_fatal(tmp_path):
 def test_only_what_is_missing_is_installed_and_one_bad_package_costs_no_other(tmp_path):
     # An apt-get that can install nothing but git, and that alone; an archive whose chromium is a stub that asks for a snap.
     put_tool(tmp_path, "id", "echo 0")
-    put_tool(tmp_path, "apt-cache", 'case $2 in chromium) v=2:1snap1-0ubuntu2 ;; *) v=1:7.2 ;; esac; echo "  Candidate: $v"')
+    stub = "chromium-headless-shell) v='(none)' ;; chromium) v=2:1snap1-0ubuntu2 ;;"
+    put_tool(tmp_path, "apt-cache", f'case $2 in {stub} *) v=1:7.2 ;; esac; echo "  Candidate: $v"')
     outcome = f'case "$*" in *"s git") ln -s /bin/sh {tmp_path}/git ;; *install*) exit 100 ;; esac'
     put_tool(tmp_path, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {tmp_path}/log; {outcome}')
     done = system_script(tmp_path)
@@ -113,6 +114,17 @@ def test_only_what_is_missing_is_installed_and_one_bad_package_costs_no_other(tm
     names = ["git dataset-fashion-mnist", "git", "dataset-fashion-mnist"]
     calls = [f"{options} update", *(f"{install} {name}" for name in names)]
     assert (tmp_path / "log").read_text().splitlines() == calls
+
+
+def test_chromium_comes_without_windows_where_the_archive_has_it_so(tmp_path):
+    put_tool(tmp_path, "id", "echo 0")
+    put_tool(tmp_path, "git", "exit 0")
+    put_tool(tmp_path, "apt-cache", "case $2 in chromium*) v=156.0 ;; *) v='(none)' ;; esac; echo \"  Candidate: $v\"")
+    outcome = f'case "$*" in *"s chromium-headless-shell") ln -s /bin/true {tmp_path}/chromium-headless-shell ;; esac'
+    put_tool(tmp_path, "apt-get", outcome)
+    done = system_script(tmp_path)
+    assert done.stdout == "system: installing chromium-headless-shell\n"
+    assert [line.split()[1] for line in done.stderr.splitlines()] == ["dataset-fashion-mnist"]
 
 
 def test_a_system_that_has_everything_is_left_alone(tmp_path):
