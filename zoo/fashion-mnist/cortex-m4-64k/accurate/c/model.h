@@ -19,11 +19,11 @@ extern "C" {
 /* Output: one int8 logit a class; the largest wins. */
 #define MODEL_CLASSES 10
 #define MODEL_OUTPUT_BYTES 10
-#define MODEL_OUTPUT_SCALE 0.0918831304f
-#define MODEL_OUTPUT_ZERO_POINT (-56)
+#define MODEL_OUTPUT_SCALE 0.0998887345f
+#define MODEL_OUTPUT_ZERO_POINT (-30)
 
 /* All the RAM that the model needs besides the stack. */
-#define MODEL_ARENA_BYTES 9604
+#define MODEL_ARENA_BYTES 31164
 
 extern const char *const model_labels[MODEL_CLASSES];
 
