@@ -1,4 +1,4 @@
-// Shows the copy buttons and lets them copy the text of the element that they name. From file:// the clipboard may be closed to
+// Lets the copy buttons copy the text of the element that they name. From file:// the clipboard may be closed to
 // scripts: then the text is selected, ready for the keyboard.
 (() => {
   "use strict";
@@ -13,7 +13,6 @@
 
   for (const button of document.querySelectorAll("button.mz-copy")) {
     const source = document.getElementById(button.dataset.copy);
-    button.hidden = false;
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(source.textContent.trim());

@@ -1,5 +1,5 @@
 // Finds what fits: reads the forms of a page, narrows its table and plots, writes the view into the address, exports what is shown.
-// The table holds all numbers; without this script it is whole, and the forms stay hidden.
+// The table holds all numbers; where there are no scripts it is whole, and no form is shown.
 (() => {
   "use strict";
 
@@ -234,7 +234,6 @@
   };
 
   const exporter = document.querySelector(".mz-export");
-  exporter.hidden = false;
   exporter.addEventListener("click", (event) => {
     const format = event.target.dataset.export;
     if (format === "csv") save("microzoo.csv", "text/csv;charset=utf-8", csv(exported()));
@@ -242,7 +241,6 @@
   });
 
   for (const form of forms) {
-    form.hidden = false;
     form.addEventListener("input", changed);
     form.addEventListener("submit", (event) => event.preventDefault());
   }

@@ -7,5 +7,4 @@
     root.search = root.hash = "";
     place.textContent = root.href.replaceAll("'", "%27"); // it stands between single quotes of a shell
   }
-  for (const note of document.querySelectorAll(".mz-take-note")) note.hidden = true;
 })();

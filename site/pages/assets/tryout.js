@@ -286,7 +286,6 @@
     occupy(find("main"), true);
     return guarded(start, () => occupy(find("main"), false));
   };
-  opening.hidden = false;
   pressed(find("main"), begin);
   if (location.hash === "#try") begin(); // an address can ask for it
 })();
