@@ -139,6 +139,14 @@ def test_what_cannot_be_written_says_what_to_do(file, tmp_path):
         )
 
 
+def test_the_verdict_on_an_onnx_names_the_onnx(tmp_path):
+    m = OnnxModel((1, 4, 4, 4))
+    (tmp_path / "m.onnx").write_bytes(m.data(m.conv(m.conv(m.quantised("x"), 4, 4), 4, 4)))
+    found = json.loads(invoke("inspect", str(tmp_path / "m.onnx"), "--json", "--target", "cortex-m4-64k", *SPECS).stdout)
+    compute = next(limit for limit in found["verdicts"]["cortex-m4-64k"]["limits"] if limit["name"] == "compute")
+    assert compute["method"] == "macs of the .onnx" and compute["need"] == found["macs"] > 0
+
+
 def test_a_model_that_the_asked_format_cannot_hold_names_another(tmp_path):
     m = OnnxModel((1, 4, 4, 4))
     x = m.conv(m.conv(m.quantised("x"), 4, 4), 4, 4)

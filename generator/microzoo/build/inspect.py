@@ -270,7 +270,7 @@ def _verdict(
             }
     if target.runtime == "tflm" and path.suffix == ".onnx":
         return Verdict(None, "none", (), "; ".join([*notes, "TensorFlow Lite Micro runs no .onnx"]))
-    found = limits(target, figures)
+    found = limits(target, figures, path.suffix)
     within = all(limit.fits for limit in found)
     rows = tuple({**limit.model_dump(), "fits": limit.fits} for limit in found)
     return Verdict(None if within and unknown else within, target.runtime, rows, "; ".join(notes))

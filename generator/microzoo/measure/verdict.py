@@ -17,8 +17,10 @@ CERTAINTY: tuple[Kind, ...] = ("measured", "emulated", "estimated", "predicted")
 """From the surest kind of figure to the weakest."""
 
 
-def limits(target: TargetSpec, figures: Mapping[str, Figure]) -> tuple[Limit, ...]:
+def limits(target: TargetSpec, figures: Mapping[str, Figure], counted_from: str = ".tflite") -> tuple[Limit, ...]:
     """RAM and flash of `target` against `figures`, then compute (MACs) and latency where it limits them.
+
+    counted_from: the kind of file whose MACs the figures have.
 
     Runtime c: c_ram (static RAM and stack) and c_flash; where those have no value, predicted_ram and predicted_flash, and the
     limit's kind says "predicted". Runtime tflm: the arena (its 32-bit estimate, else the 64-bit total as an upper bound, else
@@ -32,7 +34,7 @@ def limits(target: TargetSpec, figures: Mapping[str, Figure]) -> tuple[Limit, ..
     ]
     if (most := target.budget.macs) is not None:
         need, kind = _value(figures, "macs"), figures["macs"].kind
-        found.append(Limit(name="compute", need=need, have=most, unit="macs", kind=kind, method="macs of the .tflite"))
+        found.append(Limit(name="compute", need=need, have=most, unit="macs", kind=kind, method=f"macs of the {counted_from}"))
     if (longest := target.budget.latency_ms) is not None:
         found.append(Limit(name="latency", have=longest, unit="ms", **_latency(figures, target)))
     return tuple(found)
