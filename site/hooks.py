@@ -12,9 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,20 +118,15 @@ def on_post_build(*, config: MkDocsConfig) -> None:  # noqa: ARG001
 
 def _put_files(rendered: Rendered, site: Path) -> None:
     """The files of the models into the site: some twenty for each, with which MkDocs would take its time."""
-    made: dict[str, Callable[[], bytes]] = {place: partial(bytes, content) for place, content in _made(rendered).items()}
-    made |= {place: partial(_encoded, document) for place, document in rendered.documents.items()}
-    folders = {Path(place).parent for place in (*rendered.files, *made) if place.startswith(MODELS)}
-    for folder in sorted(folders):
+    made = {place: content for place, content in _made(rendered).items() if place.startswith(MODELS)}
+    for folder in sorted({Path(place).parent for place in (*rendered.files, *made, *rendered.documents)}):
         (site / folder).mkdir(parents=True, exist_ok=True)
     for place, source in rendered.files.items():
         shutil.copyfile(source, site / place)
     for place, content in made.items():
-        if place.startswith(MODELS):
-            (site / place).write_bytes(content())
-
-
-def _encoded(document: Callable[[], str]) -> bytes:
-    return document().encode()
+        (site / place).write_bytes(content)
+    for place, document in rendered.documents.items():
+        (site / place).write_text(document(), encoding="utf-8")
 
 
 def _made(rendered: Rendered) -> dict[str, bytes]:

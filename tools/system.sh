@@ -61,7 +61,7 @@ install() { # "$@": all in one go; if that fails one by one, so that one bad pac
     apt update || echo 'system: apt-get update failed; going on with the lists that are there' >&2
     wanted=''
     for package in "$@"; do
-        # The same browser without windows: a third of the size, and the tests take a quarter less time.
+        # The same browser without windows: smaller, and its pages take less time.
         if [ "$package" = chromium ] && installable chromium-headless-shell; then package=chromium-headless-shell; fi
         if installable "$package"; then wanted="$wanted $package"; fi
     done

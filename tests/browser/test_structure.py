@@ -88,3 +88,19 @@ def test_printed_pages_hold_the_content_and_no_controls(visit, name):
         assert [html for html in left if html] == [], role
     ink = page.locator("main article p, main article td").first.evaluate("element => getComputedStyle(element).color")
     assert max(int(part) for part in ink.removeprefix("rgb(").removesuffix(")").split(",")) < 120, f"{ink} on white paper"
+
+
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  const seen = new PerformanceObserver((list) => list.getEntries().forEach((each) => (sum += each.value)));
+  seen.observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 300);
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["index.html", "models/digits/cortex-m4-64k/brisk-wren/index.html"])
+def test_nothing_moves_when_the_scripts_start(visit, host, name, width):
+    page = visit(name, host=host, width=width)
+    page.wait_for_load_state("load")
+    assert page.evaluate(SHIFTS) < 0.05  # below 0.1 is good: web.dev/cls

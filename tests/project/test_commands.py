@@ -139,6 +139,17 @@ def test_a_system_that_has_everything_is_left_alone(tmp_path):
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_setup_compiles_where_python_keeps_nothing_that_it_compiles(tmp_path, kept):
+    (tmp_path / "bin").mkdir()
+    put_tool(tmp_path / "bin", "python", f'echo "$*" >> {tmp_path}/log')
+    put_tool(tmp_path / "bin", "uv", "exit 0")
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "" if kept else "1"}
+    subprocess.run(["/bin/sh", ROOT / "tools/setup.sh", tmp_path], env=environment, check=True, capture_output=True, timeout=60)
+    called = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("-m compileall")]
+    assert len(called) == (0 if kept else 1) and all(line.endswith(" generator") for line in called)
+
+
 @pytest.mark.parametrize("npm", [None, "echo out of reach >&2; exit 1"])
 def test_without_npm_packages_one_line_says_what_is_missing(tmp_path, npm):
     (tmp_path / "bin").mkdir()

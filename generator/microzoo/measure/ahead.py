@@ -14,7 +14,8 @@ from pathlib import Path
 
 from microzoo.measure.children import run_together, start, text_of, wait
 
-READERS = {".tflite": "microzoo.measure.runtime_child", ".onnx": "microzoo.measure.onnx_child"}
+RUNTIME_CHILD, ONNX_CHILD = "microzoo.measure.runtime_child", "microzoo.measure.onnx_child"
+READERS = {".tflite": RUNTIME_CHILD, ".onnx": ONNX_CHILD}
 """By the suffix of a model file, the module that `zoo inspect` runs in a child for it."""
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microzoo.errors import MeasurementError
-from microzoo.measure.ahead import Ahead, run_ahead
+from microzoo.measure.ahead import ONNX_CHILD, Ahead, run_ahead
 from microzoo.measure.scratch import scratch_folder
 from microzoo.measure.tflite_file import ELEMENT_BYTES, MAX_FILE_BYTES, MAX_RANK, TfliteModel, TfliteOp, TfliteTensor, printable
 
@@ -71,7 +71,7 @@ def read_onnx(path: Path, *, values: bool = False, ahead: Ahead | None = None) -
         command: list[str | Path] = [
             sys.executable,
             "-m",
-            "microzoo.measure.onnx_child",
+            ONNX_CHILD,
             path.absolute(),
             graph,
             arrays if values else "-",

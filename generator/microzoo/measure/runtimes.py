@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from microzoo.errors import MeasurementError, ToolMissingError
 from microzoo.measure.activations import peak_bytes
+from microzoo.measure.ahead import RUNTIME_CHILD
 from microzoo.measure.children import DEFAULT_SECONDS, run_together, spread
 from microzoo.measure.scratch import save_array, scratch_folder
 from microzoo.measure.tflite_file import read_tflite
@@ -164,7 +165,7 @@ def child_command(kind: str, model: Path, inputs: Path | str, outputs: str, seco
     return [
         sys.executable,
         "-m",
-        "microzoo.measure.runtime_child",
+        RUNTIME_CHILD,
         kind,
         model.absolute(),
         inputs,
