@@ -27,8 +27,9 @@ from microzoo.search.gate import Limits
 from microzoo.search.history import History
 from microzoo.search.run import search
 from microzoo.search.types import Candidate, Evaluation, Row
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import Job, load_folder
-from microzoo.spec.models import DatasetSpec, FamilySpec, TargetBudget, TargetSpec
+from microzoo.spec.models import FamilySpec, TargetBudget, TargetSpec
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "benchmarks"

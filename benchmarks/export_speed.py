@@ -38,8 +38,8 @@ from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Conv, Dense, Depthwise, weight_shape
 from microzoo.space.architecture import Architecture
 from microzoo.space.lowering import lower
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec
 
 ROOT = Path(__file__).parents[1]
 GOAL_SECONDS = 1.0

@@ -37,7 +37,7 @@ from microzoo.space.lowering import lower
 from microzoo.space.morphisms import morph
 from microzoo.space.reference import reference_designs
 from microzoo.space.sampling import MICROZOO_SPACE, sample
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.train.augment import Augmentation
 from microzoo.train.data import TrainingData
 from microzoo.train.inherit import inherit

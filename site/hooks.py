@@ -32,8 +32,9 @@ from microzoo.pages.publish import FORMER_VARIABLE, MOST_VARIABLE
 from microzoo.pages.rivals import load_rivals
 from microzoo.pages.site import Page, Rendered, Taking, render
 from microzoo.pages.theme import mended
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec, TargetSpec
+from microzoo.spec.models import TargetSpec
 
 MODELS = "models/"
 """Where all that belongs to one model lies, from the root of the site."""

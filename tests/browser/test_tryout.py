@@ -187,7 +187,7 @@ def scores_of(entry, raw):
     from microzoo.build.golden import quantise_raw
     from microzoo.graph.integer import Quantisation
     from microzoo.measure.runtimes import WasmRuntime
-    from microzoo.spec.models import Preprocess
+    from microzoo.spec.dataset import Preprocess
 
     how = Preprocess(**entry.card.preprocessing.model_dump(exclude={"raw_type"}))
     prepared = quantise_raw(raw[None], how, Quantisation(entry.card.input.scale, entry.card.input.zero_point))

@@ -25,8 +25,8 @@ from microzoo.measure import arm
 from microzoo.measure.c_runtime import CRuntime
 from microzoo.measure.entry import FileMeasurement, Measurement, measure_entry, measure_files
 from microzoo.measure.runtimes import TflmRuntime
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec
 
 from ..measure.files import dataset_spec, images, raw_validation, residual_model  # noqa: TID252  # tests are no package with a name
 from ..pages.cards import Synthetic, published  # noqa: TID252

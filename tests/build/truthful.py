@@ -14,8 +14,8 @@ from microzoo.catalog.card import Accuracy, Card, Figure
 from microzoo.data.load import checksum
 from microzoo.measure.entry import Measurement
 from microzoo.measure.verdict import limits
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec
 
 from ..pages.cards import Synthetic, synthetic  # noqa: TID252  # tests are no package with a name
 

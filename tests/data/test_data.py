@@ -17,8 +17,8 @@ from microzoo.data.load import checksum, load, prepare
 from microzoo.data.readers import READERS
 from microzoo.data.split import stratified_cut
 from microzoo.errors import DataError
+from microzoo.spec.dataset import DatasetSpec, Preprocess, Source
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec, Preprocess, Source
 
 ROOT = Path(__file__).parents[2]
 SPECS = load_folder(ROOT / "specs/datasets", DatasetSpec)

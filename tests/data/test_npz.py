@@ -13,8 +13,8 @@ import pytest
 from microzoo.data.load import load
 from microzoo.data.npz import NpzReader
 from microzoo.errors import DataError
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_jobs
-from microzoo.spec.models import DatasetSpec
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "site/pages/dataset.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from microzoo.export.onnx import IR_VERSION, OPSET, onnx
 from microzoo.quantise.reference import run
-from microzoo.spec.models import Preprocess
+from microzoo.spec.dataset import Preprocess
 
 from .networks import Builder, random_inputs, random_model
 

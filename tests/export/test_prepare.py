@@ -10,7 +10,7 @@ from microzoo.errors import ExportError
 from microzoo.export.prepare import Line, line_of, prepare_bytes, prepare_reals
 from microzoo.graph.integer import Quantisation
 from microzoo.quantise.reference import quantise_input
-from microzoo.spec.models import Preprocess
+from microzoo.spec.dataset import Preprocess
 
 from .c_program import WARNINGS
 

@@ -14,7 +14,7 @@ from microzoo.export.prepare import prepare_bytes
 from microzoo.export.selftest import fnv1a, selftest_sources
 from microzoo.measure.c_runtime import FIRMWARE
 from microzoo.quantise.reference import run
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 
 from .c_program import WARNINGS
 

@@ -17,7 +17,7 @@ from microzoo.export.tflite import VERSIONS, Builtin, min_runtime_version, tflit
 from microzoo.graph.ops import Conv
 from microzoo.measure.runtimes import TflmRuntime
 from microzoo.quantise.reference import run
-from microzoo.spec.models import Preprocess
+from microzoo.spec.dataset import Preprocess
 
 from ..conformance.interpreters import vela  # noqa: TID252  # tests are no package with a name
 from .networks import Builder, random_inputs, random_model

@@ -14,7 +14,7 @@ from microzoo.export.c import c_sources
 from microzoo.export.prepare import prepare_bytes, prepare_reals
 from microzoo.export.wasm import wasm
 from microzoo.quantise.reference import run
-from microzoo.spec.models import Preprocess
+from microzoo.spec.dataset import Preprocess
 
 from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
 

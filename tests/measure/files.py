@@ -17,7 +17,7 @@ from microzoo.export.tflite import tflite
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool, weight_shape
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 
 
 def residual_model(filters: int = 4, channels: int = 1) -> IntegerModel:

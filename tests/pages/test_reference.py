@@ -1,5 +1,6 @@
 from microzoo.pages.reference import schema_pages
-from microzoo.spec.models import FamilySpec, Source, TargetSpec
+from microzoo.spec.dataset import Source
+from microzoo.spec.models import FamilySpec, TargetSpec
 
 
 def tables(kind):

@@ -11,8 +11,9 @@ from microzoo.pages.headlines import bar, headlines
 from microzoo.pages.results import confusion
 from microzoo.pages.site import render
 from microzoo.pages.usage import usage
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec, TargetSpec
+from microzoo.spec.models import TargetSpec
 
 from .cards import published, synthetic
 from .sites import HOSTILE, ROOT

@@ -12,8 +12,8 @@ from microzoo.errors import SiteError
 from microzoo.pages.site import render
 from microzoo.pages.tryout import DRAWINGS, kind_of, tryout
 from microzoo.pages.webruntime import MODULE, WASM, web_runtime
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec
 
 from .cards import published, synthetic
 from .sites import ROOT

@@ -22,7 +22,7 @@ from microzoo.export.selftest import selftest_sources
 from microzoo.export.tflite import tflite
 from microzoo.export.wasm import wasm
 from microzoo.graph.integer import IntegerModel
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 
 FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "wasm", "other"]
 _FORMATS: dict[str, FileFormat] = {

@@ -14,7 +14,7 @@ from microzoo.data.arrays import Labels, Raw
 from microzoo.data.load import prepare
 from microzoo.graph.integer import IntegerModel, Quantisation
 from microzoo.quantise.reference import quantise_input, run
-from microzoo.spec.models import DatasetSpec, Preprocess
+from microzoo.spec.dataset import DatasetSpec, Preprocess
 
 MOST = 16
 """Vectors that an entry has at most: each class once up to this number."""

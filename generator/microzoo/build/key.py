@@ -58,9 +58,10 @@ def digest(value: dict[str, Any]) -> str:
 
 
 def _surroundings(job: Job) -> dict[str, Any]:
+    augment = job.dataset.augment
     return {
         "dataset": checksum(job.dataset),
-        "augment": job.dataset.augment.model_dump(mode="json"),
+        "augment": {"shift": augment.shift, "flip": augment.flip} | augment.model_dump(mode="json", exclude_defaults=True),
         "classes": len(job.dataset.classes),
         "target": job.target.model_dump(mode="json", exclude={"title", "boards"}),
     }

@@ -22,7 +22,8 @@ from microzoo.export.metadata import normalisation_text
 from microzoo.export.plan import plan
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
-from microzoo.spec.models import DatasetSpec, Runtime, TargetSpec
+from microzoo.spec.dataset import DatasetSpec
+from microzoo.spec.models import Runtime, TargetSpec
 
 FLASH_SHARE, FILE_SHARE, INSTRUCTIONS_SHARE = 0.02, 0.01, 0.03
 """Of what is found: how far a prediction of the C's flash, of the size of the .tflite, and of the instructions may be off."""

@@ -204,6 +204,7 @@ def _card(
         headline_file=measurement.headline_file,
         search=_search(job, finalist, rows, about),
         known_limits=(
+            *job.dataset.known_limits,
             *exported.left_out,
             *measurement.known_limits,
             *excused,
@@ -240,6 +241,8 @@ def _dataset(job: Job, held: Held) -> DatasetRecord:
         licence=spec.licence.name,
         licence_url=spec.licence.url,
         citation=spec.citation,
+        sound=spec.sound,
+        signal=spec.signal,
     )
 
 

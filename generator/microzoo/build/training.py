@@ -232,10 +232,19 @@ class Trainer:
         return None if tuned.failure is not None else tuned.weights
 
     def _augmentation(self) -> Augmentation:
-        from microzoo.train.augment import Augmentation
+        from microzoo.train.augment import FLOOR_DEVIATION, Augmentation
 
-        augment = self.job.dataset.augment
-        return Augmentation(augment.shift, augment.shift, fill=self.job.dataset.preprocess.real_range[0], flip=augment.flip)
+        dataset = self.job.dataset
+        augment, (low, high) = dataset.augment, dataset.preprocess.real_range
+        return Augmentation(
+            shift_height=augment.shift_time or augment.shift,
+            shift_width=augment.shift,
+            fill=low if dataset.signal is None else 0.0,
+            flip=augment.flip,
+            noise=augment.noise,
+            floor=augment.floor * (high - low),
+            floor_deviation=FLOOR_DEVIATION * (high - low),
+        )
 
 
 def _seed(base: int, stage: int, ordinal: int) -> int:

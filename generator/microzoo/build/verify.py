@@ -22,8 +22,9 @@ from microzoo.measure.entry import FileMeasurement, Measurement, measure_entry, 
 from microzoo.measure.golden import differing_inputs
 from microzoo.measure.runs import AGREEMENT
 from microzoo.quantise.reference import quantise_input
+from microzoo.spec.dataset import DatasetSpec, Preprocess
 from microzoo.spec.load import load_folder
-from microzoo.spec.models import DatasetSpec, Preprocess, TargetBudget, TargetReserve, TargetSpec
+from microzoo.spec.models import TargetBudget, TargetReserve, TargetSpec
 
 
 def verify_zoo(zoo: Path, wanted: str | None, specs: Path, *, quick: bool) -> tuple[list[str], list[Difference]]:

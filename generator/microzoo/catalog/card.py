@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from microzoo.spec.models import NpuSpec, Runtime, Sha256
+from microzoo.spec.base import Sha256
+from microzoo.spec.dataset import SignalSpec, SoundSpec
+from microzoo.spec.models import NpuSpec, Runtime
 
 SCHEMA_VERSION = 1
 MODEL_LICENCE = "Apache-2.0"
@@ -48,10 +50,10 @@ class Accuracy(Model):
     """Inputs that were run. A runtime too slow for all says so by a smaller n."""
 
 
-Role = Literal["model", "model with float ends", "kernels", "preparation", "golden vectors", "self test"]
+Role = Literal["model", "model with float ends", "kernels", "preparation", "features", "golden vectors", "self test"]
 """model: int8 in and out. model with float ends: the same model, quantised and dequantised inside the file. kernels: the library
-that the C of the model calls. preparation: C from raw values to the int8 input. golden vectors: inputs with the outputs they must
-give. self test: a program that runs them."""
+that the C of the model calls. preparation: C from raw values to the int8 input. features: C from sound to raw values. golden
+vectors: inputs with the outputs they must give. self test: a program that runs them."""
 
 
 class PublishedFile(Model):
@@ -150,6 +152,10 @@ class DatasetRecord(Model):
     licence: str
     licence_url: str
     citation: str
+    sound: SoundSpec | None = None
+    """How sound becomes the raw values, where the data is sound; else, and in cards from before sound was known, None."""
+    signal: SignalSpec | None = None
+    """What sensor values the inputs are windows of, where they are; else, and in cards from before signals were known, None."""
 
 
 class Tensor(Model):

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from microzoo.catalog.names import SafeId, SafePath, clash
 from microzoo.errors import FetchError
-from microzoo.spec.models import Sha256
+from microzoo.spec.base import Sha256
 
 INDEX_VERSION: Literal[1] = 1
 INDEX = "index.json"

@@ -14,12 +14,17 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RawData:
-    """What a reader found. x: (N, H, W, C), uint8 or float32; y: (N,) int64, 0 to classes - 1. No test part: both None."""
+    """What a reader found. x: (N, H, W, C), uint8 or float32; y: (N,) int64, 0 to classes - 1. No test part: both None.
+
+    groups: (N,), whose input each is, where the reader knows groups. sound: (N, samples), what x was made from.
+    """
 
     x: Raw
     y: Labels
     x_test: Raw | None = None
     y_test: Labels | None = None
+    groups: NDArray[np.str_] | None = None
+    sound: NDArray[np.int16] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,3 +47,5 @@ class Dataset:
     test: Part
     raw_validation: Raw | None = None
     """The validation inputs before preprocessing, in the same order."""
+    validation_sound: NDArray[np.int16] | None = None
+    """(N, samples): the sound that they were made from, where it was sound."""

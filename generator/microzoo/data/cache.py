@@ -9,14 +9,16 @@ import gzip
 import hashlib
 import http.client
 import io
+import lzma
 import os
+import tarfile
 import tempfile
 import urllib.request
 import zlib
 from pathlib import Path
 
 from microzoo.errors import DataError, StorageError
-from microzoo.spec.models import Source
+from microzoo.spec.dataset import Source
 
 DEBIAN_DATASETS = Path("/usr/share/datasets")
 MAX_DOWNLOAD_BYTES = 2 << 30
@@ -56,23 +58,53 @@ def _verified(path: Path, source: Source) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     content = _uncompressed(path, content)
-    found = hashlib.sha256(content).hexdigest()
-    if found != source.sha256:
+    packed = source.contents_sha256 is not None
+    found = contents_digest(path, content) if packed else hashlib.sha256(content).hexdigest()
+    if found != (wanted := source.contents_sha256 or source.sha256):
+        what, key = ("what it holds", "contents_sha256") if packed else ("the uncompressed bytes", "sha256")
         raise DataError(
-            f"{path}: SHA-256 of the uncompressed bytes is {found}, the spec wants sha256 = {source.sha256}",
+            f"{path}: SHA-256 of {what} is {found}, the spec wants {key} = {wanted}",
             "delete the file to have it fetched again, or mend the spec",
         )
     return content
 
 
+def contents_digest(path: Path, archive: bytes) -> str:
+    """SHA-256 over the lines "SHA-256, two blanks, name" of an archive's .wav files without their folders, sorted, as
+    `find -name '*.wav' -exec sha256sum {} + | sed 's, .*/,  ,' | LC_ALL=C sort | sha256sum` gives it for the unpacked files.
+
+    So the same recordings have one checksum, whoever packed them. path: for errors. Raises DataError where it is no tar archive.
+    """
+    lines = []
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as packed:
+            for member in packed:
+                file = packed.extractfile(member) if member.isfile() and member.name.endswith(".wav") else None
+                if file is not None:
+                    lines.append(f"{hashlib.sha256(file.read()).hexdigest()}  {member.name.rpartition('/')[2]}\n")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as .tar: {error}", "delete it to have it fetched again") from error
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
 def _uncompressed(path: Path, content: bytes) -> bytes:
-    if not path.name.endswith(".gz"):
+    """What a file packed by gzip or xz holds, told by its first bytes; of any other file its bytes."""
+    stream: gzip.GzipFile | lzma.LZMAFile
+    if content.startswith(b"\x1f\x8b"):
+        stream = gzip.GzipFile(fileobj=io.BytesIO(content))
+    elif content.startswith(b"\xfd7zXZ\x00"):
+        stream = lzma.LZMAFile(io.BytesIO(content))  # noqa: SIM115  read and closed below, as the other one
+    elif path.suffix in (".gz", ".xz"):
+        raise DataError(f"{path}: is neither a gzip nor an xz file, as its name says", "delete it to have it fetched again")
+    else:
         return content
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        with stream:
             data = stream.read(MAX_UNCOMPRESSED_BYTES + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: is a damaged or truncated gzip file ({error})", "delete it to have it fetched again") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise DataError(
+            f"{path}: is a damaged or truncated compressed file ({error})", "delete it to have it fetched again"
+        ) from error
     if len(data) > MAX_UNCOMPRESSED_BYTES:
         raise DataError(f"{path}: unpacks to more than {MAX_UNCOMPRESSED_BYTES >> 30} GiB")
     return data

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Literal
 
 import numpy as np
 
 from microzoo.data.arrays import Dataset, Inputs, Part, Raw, RawData
 from microzoo.data.cache import fetch
 from microzoo.data.readers import READERS
-from microzoo.data.split import stratified_cut
+from microzoo.data.split import Indices, group_cut, stratified_cut
 from microzoo.errors import DataError
-from microzoo.spec.models import DatasetSpec, Preprocess
+from microzoo.sound.logmel import LOGMEL_VERSION
+from microzoo.spec.dataset import DatasetSpec, Preprocess
 
 
 def checksum(spec: DatasetSpec) -> str:
     """SHA-256 of everything that decides the arrays: the files' checksums, reader, split, preprocessing. Needs no file."""
-    fields = spec.model_dump(mode="json", include={"reader", "input_shape", "arrays_sha256", "split", "preprocess"})
-    fields["sources"] = {source.role: source.sha256 for source in spec.sources}
+    fields = spec.model_dump(mode="json", include={"reader", "input_shape", "arrays_sha256", "preprocess"})
+    # What specs learnt to say later counts where they say it, so that the checksums of older cards hold.
+    fields["split"] = spec.split.model_dump(mode="json", include={"validation", "test", "seed"})
+    fields["split"] |= spec.split.model_dump(mode="json", exclude_defaults=True)
+    fields |= spec.model_dump(mode="json", include={"recordings", "sound", "signal"}, exclude_none=True)
+    if spec.sound is not None:
+        fields["logmel"] = LOGMEL_VERSION
+    fields["sources"] = {source.role: source.checksum for source in spec.sources}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
@@ -26,18 +34,20 @@ def load(name: str, spec: DatasetSpec) -> Dataset:
     """Train, validation and test of a dataset. Raises DataError on anything that is not as the spec says."""
     raw = READERS[spec.reader].read(name, spec, {source.role: fetch(name, source) for source in spec.sources})
     _check(name, spec, raw)
-    x, y, x_test, y_test = raw.x, raw.y, raw.x_test, raw.y_test
-    if x_test is None or y_test is None:
-        if spec.split.test is None:
-            raise DataError(f"specs/datasets/{name}.toml: split.test is missing, and the data has no test part of its own")
-        rest, cut = stratified_cut(y, spec.split.test, spec.split.seed)
-        x, y, x_test, y_test = x[rest], y[rest], x[cut], y[cut]
-    train, validation = stratified_cut(y, spec.split.validation, spec.split.seed + 1)
+    if raw.x_test is None or raw.y_test is None:
+        rest, cut = _cut(name, spec, raw, np.arange(len(raw.y)), "test")
+        x_test, y_test = raw.x[cut], raw.y[cut]
+    else:
+        if spec.split.test_groups:
+            raise DataError(f"specs/datasets/{name}.toml: split.test_groups: the data has a test part of its own")
+        rest, x_test, y_test = np.arange(len(raw.y)), raw.x_test, raw.y_test
+    train, validation = _cut(name, spec, raw, rest, "validation")
     dataset = Dataset(
-        Part(prepare(x[train], spec.preprocess), y[train]),
-        Part(prepare(x[validation], spec.preprocess), y[validation]),
+        Part(prepare(raw.x[train], spec.preprocess), raw.y[train]),
+        Part(prepare(raw.x[validation], spec.preprocess), raw.y[validation]),
         Part(prepare(x_test, spec.preprocess), y_test),
-        raw_validation=x[validation],
+        raw_validation=raw.x[validation],
+        validation_sound=None if raw.sound is None else raw.sound[validation],
     )
     for part, size in (("train", len(dataset.train)), ("validation", len(dataset.validation)), ("test", len(dataset.test))):
         if size < len(spec.classes):
@@ -45,6 +55,30 @@ def load(name: str, spec: DatasetSpec) -> Dataset:
                 f"specs/datasets/{name}.toml: split leaves {size} inputs for {part}, fewer than the {len(spec.classes)} classes"
             )
     return dataset
+
+
+def _cut(
+    name: str, spec: DatasetSpec, raw: RawData, among: Indices, part: Literal["test", "validation"]
+) -> tuple[Indices, Indices]:
+    """Indices of what is left of `among`, and of `part`: by group where the spec says so, else a share of every class."""
+    groups: tuple[str, ...] = getattr(spec.split, f"{part}_groups")
+    if groups:
+        if raw.groups is None:
+            problem = f"specs/datasets/{name}.toml: split.{part}_groups: reader = {spec.reader!r} knows no groups"
+            raise DataError(problem, f"give split.{part}, a share")
+        try:
+            rest, cut = group_cut(raw.groups[among], groups)
+        except KeyError as error:
+            known = ", ".join(dict.fromkeys(map(str, raw.groups[among])))
+            raise DataError(
+                f"specs/datasets/{name}.toml: split.{part}_groups: no input is of {error}; known are {known}"
+            ) from error
+    else:
+        share: float | None = getattr(spec.split, part)
+        if share is None:
+            raise DataError(f"specs/datasets/{name}.toml: split.test is missing, and the data has no test part of its own")
+        rest, cut = stratified_cut(raw.y[among], share, spec.split.seed + (part == "validation"))
+    return among[rest], among[cut]
 
 
 def prepare(raw: Raw, how: Preprocess) -> Inputs:

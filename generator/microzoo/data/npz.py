@@ -7,6 +7,7 @@ import lzma
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from microzoo.data.arrays import Labels, Raw, RawData
 from microzoo.errors import DataError
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 
 _UNREADABLE = (
     ValueError,
@@ -39,21 +40,20 @@ class NpzReader:
         del spec
         if "archive" not in files:
             raise DataError(f'specs/datasets/{name}.toml: sources: the npz reader needs a file with role = "archive"')
-        arrays = _arrays(name, files["archive"])
+        arrays = named_arrays(name, files["archive"], ("x_train", "y_train", "x_test", "y_test"))
         x, y = _pair(name, arrays, "train")
         if "x_test" not in arrays and "y_test" not in arrays:
             return RawData(x, y)
         return RawData(x, y, *_pair(name, arrays, "test"))
 
 
-def _arrays(name: str, content: bytes) -> dict[str, NDArray[Any]]:
+def named_arrays(name: str, content: bytes, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Those arrays of an .npz that are among `names`. name: of the dataset. Raises DataError where it cannot be read."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("holds a single array, no .npz archive")
-            found: dict[str, Any] = {
-                key: archive[key] for key in archive.files if key in ("x_train", "y_train", "x_test", "y_test")
-            }
+            found: dict[str, Any] = {key: archive[key] for key in archive.files if key in names}
             if other := [key for key, array in found.items() if not isinstance(array, np.ndarray)]:
                 raise ValueError(f"{other[0]} is no array")  # NumPy gives the bytes of what it does not know
             return found

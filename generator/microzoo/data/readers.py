@@ -10,8 +10,10 @@ import numpy as np
 
 from microzoo.data.arrays import Labels, Raw, RawData
 from microzoo.data.npz import NpzReader
+from microzoo.data.wav import WavReader
+from microzoo.data.windows import WindowsReader
 from microzoo.errors import DataError
-from microzoo.spec.models import DatasetSpec
+from microzoo.spec.dataset import DatasetSpec
 
 IDX_IMAGES, IDX_LABELS = 0x803, 0x801
 
@@ -69,7 +71,13 @@ class SklearnDigitsReader:
         return RawData(x, y)
 
 
-READERS: dict[str, Reader] = {"idx": IdxReader(), "npz": NpzReader(), "sklearn_digits": SklearnDigitsReader()}
+READERS: dict[str, Reader] = {
+    "idx": IdxReader(),
+    "npz": NpzReader(),
+    "sklearn_digits": SklearnDigitsReader(),
+    "wav": WavReader(),
+    "windows": WindowsReader(),
+}
 
 
 def _idx_images(what: str, content: bytes) -> Raw:

@@ -1,4 +1,4 @@
-"""Seeded, stratified cuts."""
+"""Cuts: seeded and stratified by class, or by group."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ def stratified_cut(labels: Labels, share: float, seed: int) -> tuple[Indices, In
         members = np.flatnonzero(labels == label)
         chosen[rng.permutation(members)[: round(share * len(members))]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def group_cut(groups: NDArray[np.str_], chosen: tuple[str, ...]) -> tuple[Indices, Indices]:
+    """Indices of (rest, cut), each ascending; `cut` holds all whose group is among `chosen`.
+
+    Raises KeyError with one that nobody has.
+    """
+    for group in chosen:
+        if group not in groups:
+            raise KeyError(group)
+    inside = np.isin(groups, chosen)
+    return np.flatnonzero(~inside), np.flatnonzero(inside)

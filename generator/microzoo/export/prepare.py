@@ -16,7 +16,7 @@ from microzoo.errors import ExportError
 from microzoo.export.c import c_identifier
 from microzoo.export.literals import float_literal, number_literal, wrapped
 from microzoo.graph.integer import Quantisation
-from microzoo.spec.models import Preprocess
+from microzoo.spec.dataset import Preprocess
 
 Int8 = NDArray[np.int8]
 

@@ -35,7 +35,8 @@ from microzoo.pages.table import AXES, beside, front, page_of, rows, target_name
 from microzoo.pages.take import take_context
 from microzoo.pages.tryout import try_outs, wanted_runtime
 from microzoo.spec.cores import DEFAULT_CPI
-from microzoo.spec.models import DatasetSpec, TargetSpec
+from microzoo.spec.dataset import DatasetSpec
+from microzoo.spec.models import TargetSpec
 
 _HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")

@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from microzoo.errors import SpecError, SpecProblem
+from microzoo.spec.base import Model
+from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.lines import key_lines, line_of
-from microzoo.spec.models import DatasetSpec, FamilySpec, Model, TargetSpec
+from microzoo.spec.models import FamilySpec, TargetSpec
 from microzoo.spec.problems import nearest, spec_problems
 
 M = TypeVar("M", bound=Model)

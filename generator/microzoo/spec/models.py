@@ -1,28 +1,15 @@
-"""What a spec may say, as frozen pydantic models: targets, datasets, and families (a dataset x targets, and how hard to search).
-
-Every field has its unit in its name and its meaning in `description`, from which the JSON Schema and the site's spec page come.
-"""
+"""What a spec may say of targets and of families (a dataset x targets, and how hard to search), as frozen pydantic models."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
+from microzoo.spec.base import Count, Model, Name, Positive, Share
 from microzoo.spec.cores import DEFAULT_CPI, Core, instructions_within
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
 Runtime = Literal["c", "tflm"]
-
-
-class Model(BaseModel):
-    """Frozen, and strict about keys: a misspelt one is an error, not a silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class TargetBudget(Model):
@@ -126,112 +113,6 @@ class TargetSpec(Model):
         """Most instructions an inference of the generated C may take, None without budget.latency_ms."""
         latency = self.budget.latency_ms
         return None if latency is None else instructions_within(latency, self.clock_mhz, self.assumed_cycles)
-
-
-class Source(Model):
-    """One file of a dataset."""
-
-    file: str
-    """Name in the dataset's folder of the cache."""
-    urls: tuple[str, ...] = ()
-    """Addresses to download it from, tried in order. Empty: it must be in the cache already."""
-    sha256: Sha256
-    """SHA-256 of the uncompressed bytes, so that another gzip header does not matter."""
-    role: Literal["train_images", "train_labels", "test_images", "test_labels", "archive"]
-    """What the reader takes it for."""
-
-    @model_validator(mode="after")
-    def _plain_name(self) -> Self:
-        if "/" in self.file or "\\" in self.file or self.file in (".", ".."):
-            raise ValueError(f"file = {self.file!r} must be a plain file name, without folders")
-        return self
-
-
-class Split(Model):
-    """How train, validation and test are cut: seeded, and stratified by class."""
-
-    validation: Share
-    """Share of the training part that selection sees and training does not."""
-    test: Share | None = None
-    """Share cut off as test where the dataset has no test part of its own."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the cut. Another seed is another dataset."""
-
-
-class Preprocess(Model):
-    """From raw values to what the network reads: (raw * scale - mean) / std. The shipped C does the same."""
-
-    raw_min: float
-    """Least raw value that can occur."""
-    raw_max: float
-    """Greatest raw value that can occur."""
-    scale: Positive = 1.0
-    """Factor on the raw value."""
-    mean: float = 0.0
-    """Subtracted after scaling."""
-    std: Positive = 1.0
-    """Divides last."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.raw_min >= self.raw_max:
-            raise ValueError(f"raw_min = {self.raw_min} must be less than raw_max = {self.raw_max}")
-        return self
-
-    @property
-    def real_range(self) -> tuple[float, float]:
-        """Least and greatest value that the network can read."""
-        low, high = ((raw * self.scale - self.mean) / self.std for raw in (self.raw_min, self.raw_max))
-        return low, high
-
-
-class Augment(Model):
-    """Random changes to training inputs, never to validation or test."""
-
-    shift: Annotated[int, Field(ge=0, le=8)] = 0
-    """Shift by up to this many pixels in each direction, zeros moving in."""
-    flip: bool = False
-    """Mirror left and right with probability one half."""
-
-
-class Licence(Model):
-    """What may be done with the data."""
-
-    name: str
-    """SPDX identifier, or words where there is none."""
-    redistributable: bool
-    """Whether samples of the data may be shipped with an entry."""
-    url: str = ""
-    """Where the licence stands."""
-
-
-class DatasetSpec(Model):
-    """One dataset: where its bytes come from, how they are read, cut and prepared. Its name is the file's."""
-
-    title: str
-    """Name for people."""
-    description: str = ""
-    """One paragraph for people."""
-    reader: Literal["idx", "npz", "sklearn_digits"]
-    """Format of the files."""
-    input_shape: tuple[Count, Count, Count]
-    """Height, width and channels of one input."""
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    """Names of the classes, in the order of the labels."""
-    sources: tuple[Source, ...] = ()
-    """The files. Empty for data that comes with a package."""
-    arrays_sha256: Sha256 | None = None
-    """For data that comes with a package: SHA-256 over its input bytes, then its label bytes (uint8)."""
-    split: Split
-    """How it is cut."""
-    preprocess: Preprocess
-    """How raw values become inputs."""
-    augment: Augment = Augment()
-    """Augmentation that suits this data."""
-    licence: Licence
-    """Licence of the data."""
-    citation: str
-    """What to cite."""
 
 
 STRATEGIES: dict[str, dict[str, bool | int | float | str]] = {

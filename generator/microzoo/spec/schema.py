@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from microzoo.spec.models import DatasetSpec, FamilySpec, Model, TargetSpec
+from microzoo.spec.base import Model
+from microzoo.spec.dataset import DatasetSpec
+from microzoo.spec.models import FamilySpec, TargetSpec
 
 SCHEMAS: dict[str, type[Model]] = {"family": FamilySpec, "target": TargetSpec, "dataset": DatasetSpec}
 
