@@ -115,7 +115,8 @@ class LogMel:
         """(N, frames, bands, 1): raw inputs of the network, 0 to spec.steps."""
         levels = self.levels(clips).astype(np.int32)
         loudest = np.maximum(levels.max(axis=(1, 2), keepdims=True), LEAST_LOUDEST)
-        return np.maximum(levels - loudest + self.spec.steps, 0).astype(np.uint8)[..., np.newaxis]
+        found: NDArray[np.uint8] = np.maximum(levels - loudest + self.spec.steps, 0).astype(np.uint8)
+        return found[..., np.newaxis]
 
     def _frame_levels(self, frames: Samples) -> Levels:
         """(N, bands) of frames (N, W)."""
