@@ -16,12 +16,14 @@ from microzoo.catalog.golden import GOLDEN, Golden, golden_bytes
 from microzoo.catalog.store import sha256
 from microzoo.errors import ExportError
 from microzoo.export.c import c_sources
+from microzoo.export.features import features_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.prepare import prepare_bytes, prepare_reals
 from microzoo.export.selftest import selftest_sources
 from microzoo.export.tflite import tflite
 from microzoo.export.wasm import wasm
 from microzoo.graph.integer import IntegerModel
+from microzoo.sound.logmel import front_end_of
 from microzoo.spec.dataset import DatasetSpec
 
 FileFormat = Literal["tflite", "onnx", "c", "header", "golden", "wasm", "other"]
@@ -42,6 +44,8 @@ _ROLES: dict[str, Role] = {
     "c/model.h": "model",
     "c/model_prepare.c": "preparation",
     "c/model_prepare.h": "preparation",
+    "c/model_features.c": "features",
+    "c/model_features.h": "features",
     GOLDEN: "golden vectors",
     "selftest/model_golden.h": "golden vectors",
     "selftest/model_selftest.c": "self test",
@@ -66,7 +70,9 @@ def export_files(model: IntegerModel, spec: DatasetSpec, golden: Golden) -> Expo
         preparation = prepare_bytes("model", quantised_bytes(how, model.tensors[model.graph.input]))
     else:
         preparation = prepare_reals("model", how, model.tensors[model.graph.input])
-    c = sources | preparation
+    front_end = front_end_of(spec)
+    features = {} if front_end is None else features_sources("model", front_end)
+    c = sources | preparation | features
     module, left_out = _wasm(c)
     credit = f"{spec.title}, {spec.licence.name}. {spec.citation}"
     files = {

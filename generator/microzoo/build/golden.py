@@ -6,6 +6,8 @@ they are synthetic.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,26 +16,46 @@ from microzoo.data.arrays import Labels, Raw
 from microzoo.data.load import prepare
 from microzoo.graph.integer import IntegerModel, Quantisation
 from microzoo.quantise.reference import quantise_input, run
+from microzoo.sound.logmel import Samples, front_end_of
 from microzoo.spec.dataset import DatasetSpec, Preprocess
 
 MOST = 16
 """Vectors that an entry has at most: each class once up to this number."""
 
 
-def golden_vectors(spec: DatasetSpec, raw: Raw, labels: Labels, model: IntegerModel, seed: int) -> Golden:
-    """The vectors of one entry. raw, labels: the validation split, (N, H, W, C) and (N,). The same seed gives the same ones."""
-    chosen, chosen_labels, source = golden_inputs(spec, raw, labels, seed)
-    inputs = quantise_raw(chosen, spec.preprocess, model.tensors[model.graph.input])
-    return Golden(chosen, inputs, run(model, inputs), chosen_labels, source)
+@dataclass(frozen=True)
+class GoldenInputs:
+    """raw: (n, H, W, C); label: (n,); source: where they come from; sound: (n, samples), what they were made from, if it was."""
+
+    raw: Raw
+    label: NDArray[np.int32]
+    source: Source
+    sound: Samples | None = None
 
 
-def golden_inputs(spec: DatasetSpec, raw: Raw, labels: Labels, seed: int) -> tuple[Raw, NDArray[np.int32], Source]:
-    """Raw inputs (n, H, W, C), their classes (n,), and where they come from."""
+def golden_vectors(
+    spec: DatasetSpec, raw: Raw, labels: Labels, model: IntegerModel, seed: int, sound: Samples | None = None
+) -> Golden:
+    """The vectors of one entry. raw, labels, sound: the validation split, (N, H, W, C), (N,) and (N, samples). The same seed
+    gives the same ones.
+    """
+    chosen = golden_inputs(spec, raw, labels, seed, sound)
+    inputs = quantise_raw(chosen.raw, spec.preprocess, model.tensors[model.graph.input])
+    return Golden(chosen.raw, inputs, run(model, inputs), chosen.label, chosen.source, chosen.sound)
+
+
+def golden_inputs(spec: DatasetSpec, raw: Raw, labels: Labels, seed: int, sound: Samples | None = None) -> GoldenInputs:
+    """The inputs of `golden_vectors`."""
     count = min(max(len(spec.classes), LEAST), MOST)
     if spec.licence.redistributable:
         chosen = _one_of_each(labels, count, seed)
-        return raw[chosen], labels[chosen].astype(np.int32), "validation"
-    return _synthetic(spec, raw.dtype, count, seed), np.full(count, -1, np.int32), "synthetic"
+        heard = None if sound is None else sound[chosen]
+        return GoldenInputs(raw[chosen], labels[chosen].astype(np.int32), "validation", heard)
+    nobody = np.full(count, -1, np.int32)
+    if (front_end := front_end_of(spec)) is not None:
+        heard = _synthetic_sound(front_end.samples, count, seed)
+        return GoldenInputs(front_end.raw(heard), nobody, "synthetic", heard)
+    return GoldenInputs(_synthetic(spec, raw.dtype, count, seed), nobody, "synthetic")
 
 
 def quantise_raw(raw: Raw, how: Preprocess, quantisation: Quantisation) -> NDArray[np.int8]:
@@ -56,6 +78,15 @@ def _one_of_each(labels: Labels, count: int, seed: int) -> NDArray[np.int64]:
         members = np.flatnonzero(labels[order] == label)
         turns[members] = np.arange(len(members))
     return np.asarray(order[np.lexsort((labels[order], turns))][:count], np.int64)
+
+
+def _synthetic_sound(samples: int, count: int, seed: int) -> Samples:
+    """Silence, full scale without a break, a tone that rises, then noise from faint to loud."""
+    rng = np.random.default_rng(seed)
+    heard = rng.normal(size=(count, samples)) * np.geomspace(1, 20000, count)[:, None]
+    heard[0], heard[1] = 0, 32767
+    heard[2] = 20000 * np.sin(np.pi * np.arange(samples) ** 2 / (2 * samples))
+    return np.clip(np.rint(heard), -32768, 32767).astype(np.int16)
 
 
 def _synthetic(spec: DatasetSpec, kind: np.dtype[np.uint8] | np.dtype[np.float32], count: int, seed: int) -> Raw:

@@ -21,6 +21,7 @@ from microzoo.catalog.card import BuildRecord
 from microzoo.catalog.changes import continued
 from microzoo.catalog.ratchet import kept_instead
 from microzoo.catalog.store import Entry, read_entry, remove_others, write_entry
+from microzoo.cost.front_end import front_end_bytes
 from microzoo.cost.latency import WORST_ERROR
 from microzoo.cost.predict import predict
 from microzoo.data.load import load
@@ -32,6 +33,7 @@ from microzoo.search.ladder import Standing, standings
 from microzoo.search.problem import Problem
 from microzoo.search.run import search
 from microzoo.search.types import Candidate, Evaluation, Row
+from microzoo.sound.logmel import front_end_of
 from microzoo.space.sampling import MICROZOO_SPACE, MUNAS_SPACE
 from microzoo.spec.load import Job
 
@@ -46,10 +48,16 @@ class Places:
 
 
 def limits_of(job: Job) -> Limits:
-    """What a network may need on this target, as predicted: so few instructions that the emulated ones are within the limit."""
+    """What a network may need on this target, as predicted: so few instructions that the emulated ones are within the limit, and
+    of memory what the front end of sound leaves.
+    """
     target, most = job.target, job.target.instructions_limit
     predicted = None if most is None else max(1, int(most / (1 + WORST_ERROR)))
-    return Limits(target.ram_limit_bytes, target.flash_limit_bytes, target.budget.macs, predicted)
+    ram_bytes, flash_bytes = target.ram_limit_bytes, target.flash_limit_bytes
+    if (front_end := front_end_of(job.dataset)) is not None:
+        needs = front_end_bytes(front_end, target.core)
+        ram_bytes, flash_bytes = max(1, ram_bytes - needs.ram_bytes), max(1, flash_bytes - needs.flash_bytes)
+    return Limits(ram_bytes, flash_bytes, target.budget.macs, predicted)
 
 
 def problem_of(job: Job) -> Problem:
@@ -101,7 +109,7 @@ class JobBuild:
         dataset = load(self.job.dataset_name, self.job.dataset)
         store_arrays(self.arrays, dataset)
         assert dataset.raw_validation is not None
-        held = Held(dataset.test, dataset.raw_validation, dataset.validation.y, len(dataset.train))
+        held = Held(dataset.test, dataset.raw_validation, dataset.validation.y, len(dataset.train), dataset.validation_sound)
         del dataset  # training and validation split are in the worker processes from here on
         rows = self._search()
         searched = self.clock.elapsed

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from microzoo.catalog.card import Figure
 from microzoo.cost.c_runtime import ARENA_ALIGNMENT, FITTED_COMPILER, code_bytes
 from microzoo.cost.flash import weight_bytes
+from microzoo.cost.front_end import front_end_bytes
 from microzoo.cost.liveness import liveness
 from microzoo.cost.predict import TFLM_ALIGNMENT, predict
 from microzoo.cost.tflite_size import tflite_bytes
@@ -22,6 +23,7 @@ from microzoo.export.metadata import normalisation_text
 from microzoo.export.plan import plan
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel
+from microzoo.sound.logmel import front_end_of
 from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.models import Runtime, TargetSpec
 
@@ -69,6 +71,10 @@ def predicted_figures(model: IntegerModel, target: TargetSpec, dataset: DatasetS
         ),
         "predicted_macs": Figure(value=resources.macs, unit="macs", kind="predicted", method="sum over the graph's operators"),
     }
+    if (front_end := front_end_of(dataset)) is not None:
+        needs = front_end_bytes(front_end, target.core)
+        found["predicted_features_ram"] = _bytes(needs.ram_bytes, "buffers of the front end of sound, counted, with padding")
+        found["predicted_features_flash"] = _bytes(needs.flash_bytes, "tables of the front end of sound, counted, and its code")
     if runtime != "c":
         c_flash = weight_bytes(graph) + code_bytes(graph, target.core)
         found["predicted_c_flash"] = _bytes(c_flash, "weights and the code of the generated C")

@@ -40,6 +40,7 @@ from microzoo.data.load import checksum
 from microzoo.measure.entry import Measurement, measure_entry
 from microzoo.quantise.reference import quantise_input
 from microzoo.search.types import Row
+from microzoo.sound.logmel import Samples
 from microzoo.spec.load import Job
 
 _VERSIONS = ("torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers", "ziglang")
@@ -71,13 +72,14 @@ class Draft:
 @dataclass(frozen=True)
 class Held:
     """What no training has seen: the test split, and for the golden vectors the raw inputs of the validation split with their
-    classes. train: how many inputs the training split has.
+    classes, and the sound that they were made from. train: how many inputs the training split has.
     """
 
     test: Part
     raw_validation: Raw
     validation_labels: Labels
     train: int
+    validation_sound: Samples | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def draft(job: Job, finalist: Finalist, rows: Sequence[Row], held: Held, *, abou
     exporting and measuring raise.
     """
     model = finalist.finals[finalist.published_seed].model
-    golden = golden_vectors(job.dataset, held.raw_validation, held.validation_labels, model, job.family.seed)
+    golden = golden_vectors(
+        job.dataset, held.raw_validation, held.validation_labels, model, job.family.seed, held.validation_sound
+    )
     exported = export_files(model, job.dataset, golden)
     x_test = quantise_input(held.test.x, model.tensors[model.graph.input])
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:

@@ -22,6 +22,7 @@ from microzoo.measure.entry import FileMeasurement, Measurement, measure_entry, 
 from microzoo.measure.golden import differing_inputs
 from microzoo.measure.runs import AGREEMENT
 from microzoo.quantise.reference import quantise_input
+from microzoo.sound.logmel import Samples
 from microzoo.spec.dataset import DatasetSpec, Preprocess
 from microzoo.spec.load import load_folder
 from microzoo.spec.models import TargetBudget, TargetReserve, TargetSpec
@@ -145,13 +146,20 @@ def _golden_of_dataset(entry: Entry, spec: DatasetSpec, dataset: Dataset) -> lis
         return []
     assert dataset.raw_validation is not None
     golden = read_golden(entry.folder / GOLDEN)
-    raw, labels, source = golden_inputs(spec, dataset.raw_validation, dataset.validation.y, card.golden.seed)
-    same = golden.raw.dtype == raw.dtype and np.array_equal(golden.raw, raw) and np.array_equal(golden.label, labels)
+    inputs = golden_inputs(spec, dataset.raw_validation, dataset.validation.y, card.golden.seed, dataset.validation_sound)
+    same = golden.raw.dtype == inputs.raw.dtype and np.array_equal(golden.raw, inputs.raw)
+    same = same and np.array_equal(golden.label, inputs.label) and _equal(golden.sound, inputs.sound)
     sides = (
-        (f"{GOLDEN}: source", golden.source, source),
+        (f"{GOLDEN}: source", golden.source, inputs.source),
         (f"{GOLDEN}: inputs", "those that the seed gives", "those that the seed gives" if same else "others"),
     )
     return _unlike(card, sides)
+
+
+def _equal(published: Samples | None, found: Samples | None) -> bool:
+    if published is None or found is None:
+        return published is found
+    return np.array_equal(published, found)
 
 
 def target_spec(card: Card) -> TargetSpec:
@@ -198,6 +206,8 @@ def _compare_dataset(card: Card, spec: DatasetSpec, dataset: Dataset) -> list[Di
         ("dataset.train", record.train, len(dataset.train)),
         ("dataset.validation", record.validation, len(dataset.validation)),
         ("dataset.test", record.test, len(dataset.test)),
+        ("dataset.sound", record.sound, spec.sound),
+        ("dataset.signal", record.signal, spec.signal),
         (
             "preprocessing",
             card.preprocessing,

@@ -3,7 +3,7 @@
 Arrays, n >= 8 unless the dataset has fewer: `raw` (n, H, W, C) uint8 or float32, as a camera or sensor gives it; `input` int8 of
 the same shape, prepared; `output` int8 (n, classes); `label` int32 (n,), the true class, -1 where there is none; `source`:
 "validation", real inputs of the validation split, or "synthetic", seeded ones where the data's licence does not let samples be
-shipped.
+shipped. Where the data is sound, `sound` too, int16 (n, samples): what the raw values were made from.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Golden:
     output: NDArray[np.int8]
     label: NDArray[np.int32]
     source: Source
+    sound: NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -52,6 +53,8 @@ def golden_bytes(golden: Golden) -> bytes:
         "label": golden.label,
         "source": np.array(golden.source),
     }
+    if golden.sound is not None:
+        arrays["sound"] = golden.sound
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -83,10 +86,13 @@ def read_golden(path: Path) -> Golden:
         "output": outputs.dtype != np.int8 or outputs.ndim != 2 or len(outputs) != count,
         "label": label.dtype != np.int32 or label.ndim != 1 or count < 1,
     }
+    sound = arrays.get("sound")
+    if sound is not None:
+        wrong["sound"] = sound.dtype != np.int16 or sound.ndim != 2 or len(sound) != count
     for name, is_wrong in wrong.items():
         if is_wrong:
             problem = f"{path}: {name} is {arrays[name].dtype} {arrays[name].shape}"
             raise CatalogError(f"{problem}; see microzoo.catalog.golden for what it must be", "build the entry again")
     if source not in get_args(Source):
         raise CatalogError(f'{path}: source = "{source}", known are {", ".join(get_args(Source))}', "build the entry again")
-    return Golden(raw, inputs, outputs, label, "validation" if source == "validation" else "synthetic")
+    return Golden(raw, inputs, outputs, label, "validation" if source == "validation" else "synthetic", sound)

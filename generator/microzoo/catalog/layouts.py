@@ -26,6 +26,8 @@ LONGEST_NAME = {"arduino": 63, "platformio": 50, "zephyr": 63}
 """Characters of a library's name that the system allows; Zephyr sets no limit."""
 TITLES = {"arduino": "Arduino library", "platformio": "PlatformIO library", "zephyr": "Zephyr module"}
 _NEEDED: tuple[Role, ...] = ("model", "kernels", "preparation", "golden vectors", "self test")
+_OPTIONAL: tuple[Role, ...] = ("features",)
+"""Of models of sound."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class _Library:
         card = self.card
         return _plain(f"An int8 neural network that classifies {card.dataset.title}, for {card.target.title}.")
 
+    @property
+    def hearing(self) -> str:
+        """How raw values are made, for models of sound."""
+        sound = self.card.dataset.sound
+        if sound is None:
+            return ""
+        return f", and `{self.prefix}_features` these from sound, int16 samples at {sound.rate_hz} Hz"
+
     def readme(self, title: str, steps: str) -> str:
         """README.md: what it is, and how to run the self test."""
         card, head = self.card, self.card.headline
@@ -67,7 +77,8 @@ class _Library:
 {self.sentence} {title} of the entry {card.id} of Microzoo.
 
 - Test accuracy: {head.correct} of {head.n}, measured on {card.headline_file} in {head.runtime}.
-- Input: {" x ".join(map(str, card.input.shape))} (height, width, channels); `{self.prefix}_prepare` makes it from raw values.
+- Input: {" x ".join(map(str, card.input.shape))} (height, width, channels); `{self.prefix}_prepare` makes it from raw
+  values{self.hearing}.
 - Classes: {", ".join(_plain(name) for name in card.dataset.classes)}.
 - Data: {_plain(card.dataset.title)}, {_plain(card.dataset.licence)}. {_plain(card.dataset.citation)}
 
@@ -107,14 +118,14 @@ def archives(card: Card, files: Mapping[str, bytes]) -> tuple[Archive, ...]:
 
 
 def _library(card: Card, files: Mapping[str, bytes]) -> _Library:
-    texts: dict[Role, dict[str, str]] = {role: {} for role in _NEEDED}
+    texts: dict[Role, dict[str, str]] = {role: {} for role in _NEEDED + _OPTIONAL}
     for file in card.files:
         if file.format not in ("c", "header") or file.role is None:
             continue
         if file.path not in files:
             raise CatalogError(f"{card.id}: {file.path} is missing", "restore it or build the entry again")
         texts[file.role][PurePosixPath(file.path).name] = files[file.path].decode("utf-8")
-    program = texts["model"] | texts["kernels"] | texts["preparation"]
+    program = texts["model"] | texts["kernels"] | texts["preparation"] | texts["features"]
     selftest = {name: text for name, text in texts["self test"].items() if name.endswith("_selftest.c")}
     return _Library(
         card,
@@ -251,7 +262,7 @@ void setup() {
   Serial.print("FAIL: input ");
   Serial.print(first.vector);
   if (first.output < 0) {
-    Serial.println(": NAME_prepare does not give the published int8 input");
+    Serial.println(": is not prepared as published");
     return;
   }
   Serial.print(", output ");
@@ -276,7 +287,7 @@ int main(void) {
     if (NAME_golden_check(&first) == 0)
         printk("PASS: %d inputs, all outputs as published\\n", UPPER_GOLDEN_COUNT);
     else if (first.output < 0)
-        printk("FAIL: input %d: NAME_prepare does not give the published int8 input\\n", first.vector);
+        printk("FAIL: input %d is not prepared as published\\n", first.vector);
     else
         printk("FAIL: input %d, output %d: %d, must be %d\\n", first.vector, first.output, first.found, first.expected);
     return 0;

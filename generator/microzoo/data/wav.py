@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from microzoo.data.arrays import RawData
 from microzoo.errors import DataError
-from microzoo.sound.logmel import LogMel, Samples
+from microzoo.sound.logmel import Samples, front_end_of
 from microzoo.spec.dataset import DatasetSpec
 
 MAX_SECONDS = 60
@@ -31,7 +31,8 @@ class WavReader:
         assert spec.recordings is not None and spec.sound is not None, "DatasetSpec checks this"
         if "archive" not in files:
             raise DataError(f'specs/datasets/{name}.toml: sources: the wav reader needs a file with role = "archive"')
-        front_end = LogMel(spec.sound, *spec.input_shape[:2])
+        front_end = front_end_of(spec)
+        assert front_end is not None
         if empty := front_end.empty_bands():
             problem = f"specs/datasets/{name}.toml: sound.window = {spec.sound.window} has no frequency in band {empty[0]}"
             raise DataError(f"{problem} of {front_end.bands}", "give a longer window, or fewer bands in input_shape")

@@ -3,6 +3,7 @@
 The module imports nothing. It exports `memory` and functions: raw() and input() give the addresses of the raw values and of the
 int8 input, prepare() turns the first into the second, invoke() runs the model, output() gives the address of the int8 outputs;
 raw_bytes(), input_bytes(), output_bytes() their sizes. Raw values are uint8, or float32 where raw_bytes() is 4 * input_bytes().
+Models of sound export besides: sound() gives the address of samples() int16 values, and features() turns these into raw values.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ def wasm(sources: Mapping[str, str], *, name: str = "model") -> bytes:
     if reason := missing():
         raise ExportError(f"no wasm: {reason}")
     identifier = c_identifier(name)
+    exports = _EXPORTS + (_SOUND_EXPORTS if f"{identifier}_features.h" in sources else "")
     files = {
         **sources,
         "string.h": _STRING,
-        "exports.c": _EXPORTS.replace("NAME", identifier).replace("UPPER", identifier.upper()),
+        "exports.c": exports.replace("NAME", identifier).replace("UPPER", identifier.upper()),
     }
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="microzoo-") as temporary:
         folder = Path(temporary)
@@ -85,6 +87,7 @@ def _compiled(work: Path, units: list[str], cache: Path) -> bytes:
 _STRING = """#include <stddef.h>
 void *memcpy(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
+void *memmove(void *to, const void *from, size_t count);
 """
 
 _EXPORTS = """#include "NAME.h"
@@ -109,4 +112,24 @@ EXPORTED("input_bytes") int exported_input_bytes(void) { return UPPER_INPUT_BYTE
 EXPORTED("output_bytes") int exported_output_bytes(void) { return UPPER_OUTPUT_BYTES; }
 EXPORTED("prepare") void exported_prepare(void) { NAME_prepare(raw_values, NAME_input()); }
 EXPORTED("invoke") void exported_invoke(void) { NAME_invoke(); }
+"""
+
+_SOUND_EXPORTS = """#include "NAME_features.h"
+__attribute__((no_builtin("memmove"))) void *memmove(void *to, const void *from, size_t count) {
+    char *left = to;
+    const char *right = from;
+    if (left < right)
+        for (size_t i = 0; i < count; i++) left[i] = right[i];
+    else
+        while (count--) left[count] = right[count];
+    return to;
+}
+static int16_t sound[UPPER_SOUND_SAMPLES];
+EXPORTED("sound") int16_t *exported_sound(void) { return sound; }
+EXPORTED("samples") int exported_samples(void) { return UPPER_SOUND_SAMPLES; }
+EXPORTED("features") void exported_features(void) {
+    NAME_features_reset();
+    NAME_features_take(sound, UPPER_SOUND_SAMPLES);
+    NAME_features_raw(raw_values);
+}
 """

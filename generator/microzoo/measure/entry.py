@@ -19,6 +19,7 @@ from microzoo.measure.emulate import emulated_ram, emulation_figures, latency
 from microzoo.measure.ethos_u import ethos_figures
 from microzoo.measure.figures import arena_figures, file_figures
 from microzoo.measure.footprint import c_arena_figure, footprint_figures, preparation_figures
+from microzoo.measure.front_end import front_end_figures
 from microzoo.measure.golden import Vectors, golden_figures, read_vectors
 from microzoo.measure.layers import layer_rows, mac_count
 from microzoo.measure.runs import EntryFiles, agreement_figures, entry_files, headline, nominal_inputs, run_all
@@ -109,6 +110,7 @@ def measure_entry(
         **_static_figures(files, model, target),
         **agreement_figures(results),
         **golden,
+        **_front_end(files, target, vectors),
     }
     figures |= _emulated(files, target, vectors, figures)
     best = headline(results, target, len(x_test))
@@ -133,6 +135,7 @@ def measure_files(folder: Path, target: TargetSpec, *, predicted: Mapping[str, F
     model = read_tflite(files.tflite)
     ends, vectors, golden = _golden(files, model)
     figures = {**(predicted or {}), **_static_figures(files, model, target), **golden}
+    figures |= _front_end(files, target, vectors)
     figures |= _emulated(files, target, vectors, figures)
     both: tuple[tuple[Runtime, Path], ...] = ((CRuntime(), files.c_source), (TflmRuntime(), files.tflite))
     reasons = [(runtime.name, path.relative_to(folder).as_posix(), runtime.missing()) for runtime, path in both]
@@ -164,6 +167,11 @@ def _static_figures(files: EntryFiles, model: TfliteModel, target: TargetSpec) -
         **preparation_figures(files.c_folder, target.core),
         **(ethos_figures(files.tflite, target.npu) if target.npu else {}),
     }
+
+
+def _front_end(files: EntryFiles, target: TargetSpec, vectors: Vectors | None) -> dict[str, Figure]:
+    """Figures of the front end of sound; none where an entry has none."""
+    return front_end_figures(files.c_folder, target.core, None if vectors is None else vectors.golden)
 
 
 def _emulated(files: EntryFiles, target: TargetSpec, vectors: Vectors | None, figures: Mapping[str, Figure]) -> dict[str, Figure]:

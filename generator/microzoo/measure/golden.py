@@ -84,7 +84,7 @@ def _check(runtime: Runtime, place: Path, golden: Golden) -> None:
 def _selftest(program: Path, c_folder: Path, compiler: str) -> None:
     """Compile the self test with the model and the preparation, and run it."""
     sources = c_sources(c_folder)
-    prepare = sorted(c_folder.glob("*_prepare.c"))
+    others = [*sorted(c_folder.glob("*_prepare.c")), *sorted(c_folder.glob("*_features.c"))]
     with scratch_folder() as scratch:
         command: list[str | Path] = [
             compiler,
@@ -93,7 +93,7 @@ def _selftest(program: Path, c_folder: Path, compiler: str) -> None:
             c_folder,
             program,
             *sources.units,
-            *prepare,
+            *others,
             "-o",
             scratch / "selftest",
         ]

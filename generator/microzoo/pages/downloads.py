@@ -24,6 +24,7 @@ ROLES: dict[Role, str] = {
     "model with float ends": "the model, float in and out",
     "kernels": "kernel library",
     "preparation": "from raw values to the input",
+    "features": "from sound to raw values",
     "golden vectors": "inputs with the outputs they must give",
     "self test": "runs these inputs and says PASS",
 }

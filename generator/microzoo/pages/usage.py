@@ -26,6 +26,7 @@ def usage(card: Card) -> dict[str, Any]:
         "sources": sources,
         "header": header,
         "preparation": next((file.path for file in card.files if file.format == "c" and file.role == "preparation"), None),
+        "features": next((file.path for file in card.files if file.format == "c" and file.role == "features"), None),
         "selftest": next((file.path for file in card.files if file.format == "c" and file.role == "self test"), None),
         "golden": next((file.path for file in card.files if file.format == "golden"), None),
         "wasm": next((file.path for file in card.files if file.format == "wasm"), None),

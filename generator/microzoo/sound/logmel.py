@@ -22,7 +22,7 @@ from math import cos, log10, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from microzoo.spec.dataset import SoundSpec
+from microzoo.spec.dataset import DatasetSpec, SoundSpec
 
 Samples = NDArray[np.int16]
 Levels = NDArray[np.uint8]
@@ -154,6 +154,11 @@ class LogMel:
             im = np.stack([b[:, :, 0] + turned_im, b[:, :, 0] - turned_im], axis=2).reshape(-1, size)
             span *= 2
         return re, im
+
+
+def front_end_of(spec: DatasetSpec) -> LogMel | None:
+    """What makes the raw values of a dataset of sound; None for other data."""
+    return None if spec.sound is None else LogMel(spec.sound, *spec.input_shape[:2])
 
 
 def level(energy: NDArray[np.int64]) -> Levels:
