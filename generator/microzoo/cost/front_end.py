@@ -9,13 +9,13 @@ from microzoo.sound.logmel import NO_BAND, LogMel
 from microzoo.spec.cores import Core
 
 CODE_BYTES: dict[Core, int] = {
-    "cortex-m0": 2000,
-    "cortex-m0plus": 2000,
-    "cortex-m3": 1640,
-    "cortex-m4": 1752,
-    "cortex-m7": 1752,
-    "cortex-m33": 1664,
-    "cortex-m55": 1712,
+    "cortex-m0": 1900,
+    "cortex-m0plus": 1900,
+    "cortex-m3": 1616,
+    "cortex-m4": 1712,
+    "cortex-m7": 1712,
+    "cortex-m33": 1620,
+    "cortex-m55": 1660,
 }
 """The most that arm-none-eabi-gcc 12.2 -O2 linked for windows of 64 to 1,024 samples, with what it takes of libgcc and libc."""
 PADDING_BYTES = 20

@@ -140,8 +140,14 @@ static int32_t re[HALF_WINDOW], im[HALF_WINDOW];
 static uint64_t energy[BANDS];
 static uint32_t held_samples, held_frames, next_frame;
 
-static int32_t rounded(int64_t product) {
-    return (int32_t)((product + $HALF$) >> $Q15$);
+/* (a * c + b * s) / 2^$Q15$, rounded. Both ways give the same bits: cores that have no long multiplication take four short ones. */
+static int32_t turned(int32_t a, int32_t c, int32_t b, int32_t s) {
+#ifdef __ARM_ARCH_6M__
+    int32_t high = (a >> 12) * c + (b >> 12) * s, low = (a & 4095) * c + (b & 4095) * s;
+    return (high + ((low + $HALF$) >> 12)) >> ($Q15$ - 12);
+#else
+    return (int32_t)(((int64_t)a * c + (int64_t)b * s + $HALF$) >> $Q15$);
+#endif
 }
 
 /* The held samples under the window, the even ones as real parts and the odd ones as imaginary parts, in bit-reversed order. */
@@ -149,8 +155,8 @@ static void load(void) {
     uint32_t i, bit, at = 0;
     for (i = 0; i < HALF_WINDOW; i++) {
         uint32_t odd = 2 * i + 1;
-        re[at] = rounded((int32_t)held[2 * i] * hann[2 * i <= HALF_WINDOW ? 2 * i : WINDOW - 2 * i]);
-        im[at] = rounded((int32_t)held[odd] * hann[odd <= HALF_WINDOW ? odd : WINDOW - odd]);
+        re[at] = (held[2 * i] * hann[2 * i <= HALF_WINDOW ? 2 * i : WINDOW - 2 * i] + $HALF$) >> $Q15$;
+        im[at] = (held[odd] * hann[odd <= HALF_WINDOW ? odd : WINDOW - odd] + $HALF$) >> $Q15$;
         for (bit = HALF_WINDOW >> 1; at & bit; bit >>= 1)
             at ^= bit;
         at |= bit;
@@ -165,8 +171,8 @@ static void transform(void) {
             int32_t s = sine[k * step], c = sine[k * step + WINDOW / 4];
             for (i = k; i < HALF_WINDOW; i += 2 * span) {
                 uint32_t j = i + span;
-                int32_t x = rounded((int64_t)re[j] * c + (int64_t)im[j] * s);
-                int32_t y = rounded((int64_t)im[j] * c - (int64_t)re[j] * s);
+                int32_t x = turned(re[j], c, im[j], s);
+                int32_t y = turned(im[j], c, re[j], -s);
                 re[j] = re[i] - x;
                 im[j] = im[i] - y;
                 re[i] += x;
@@ -183,8 +189,8 @@ static void gather(void) {
         uint32_t j = HALF_WINDOW - k, band = band_of[k - FIRST_BIN], share = share_of[k - FIRST_BIN];
         int32_t s = sine[k], c = sine[k + WINDOW / 4];
         int32_t odd_re = im[k] + im[j], odd_im = re[j] - re[k];
-        int32_t x = re[k] + re[j] + rounded((int64_t)odd_re * c + (int64_t)odd_im * s);
-        int32_t y = im[k] - im[j] + rounded((int64_t)odd_im * c - (int64_t)odd_re * s);
+        int32_t x = re[k] + re[j] + turned(odd_re, c, odd_im, s);
+        int32_t y = im[k] - im[j] + turned(odd_im, c, odd_re, -s);
         uint64_t power = (uint64_t)((int64_t)x * x) + (uint64_t)((int64_t)y * y);
         if (band < BANDS)
             energy[band] += power * share;
