@@ -36,7 +36,7 @@ class WavReader:
         if empty := front_end.empty_bands():
             problem = f"specs/datasets/{name}.toml: sound.window = {spec.sound.window} has no frequency in band {empty[0]}"
             raise DataError(f"{problem} of {front_end.bands}", "give a longer window, or fewer bands in input_shape")
-        pattern, test = re.compile(f"(?:{spec.recordings.pattern})$"), re.compile(f"(?:{spec.recordings.test})$")
+        pattern, test = re.compile(f"(?:^|/)(?:{spec.recordings.pattern})$"), re.compile(f"(?:{spec.recordings.test})$")
         clips, labels, groups, held = [], [], [], []
         for path, content in sorted(_members(name, files["archive"])):
             if (found := pattern.search(path)) is None:

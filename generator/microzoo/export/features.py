@@ -140,7 +140,7 @@ static int32_t re[HALF_WINDOW], im[HALF_WINDOW];
 static uint64_t energy[BANDS];
 static uint32_t held_samples, held_frames, next_frame;
 
-/* (a * c + b * s) / 2^$Q15$, rounded. Both ways give the same bits: cores that have no long multiplication take four short ones. */
+/* (a * c + b * s) / 2^$Q15$, rounded. Both ways give the same bits: cores without a long multiplication take four short ones. */
 static int32_t turned(int32_t a, int32_t c, int32_t b, int32_t s) {
 #ifdef __ARM_ARCH_6M__
     int32_t high = (a >> 12) * c + (b >> 12) * s, low = (a & 4095) * c + (b & 4095) * s;

@@ -114,8 +114,9 @@ class RecordingsSpec(Model):
     """Which files of an archive of sound are recordings, and what their names say. For reader wav."""
 
     pattern: str
-    """Regular expression for the end of a file's path. Its group `class` is the name of a class; a group `group`, where there is
-    one, the person or place, for split.test_groups and split.validation_groups. Files that it does not match are left out."""
+    """Regular expression for the end of a file's path, from the beginning of a name on. Its group `class` is the name of a class;
+    a group `group`, where there is one, the person or place, for split.test_groups and split.validation_groups. Files that it
+    does not match are left out."""
     test: str = ""
     """Regular expression for the end of the paths of the test part. Empty: the archive has none of its own."""
 
