@@ -171,7 +171,7 @@ def _static_figures(files: EntryFiles, model: TfliteModel, target: TargetSpec) -
 
 def _front_end(files: EntryFiles, target: TargetSpec, vectors: Vectors | None) -> dict[str, Figure]:
     """Figures of the front end of sound; none where an entry has none."""
-    return front_end_figures(files.c_folder, target.core, None if vectors is None else vectors.golden)
+    return front_end_figures(files.c_folder, target.core, None if vectors is None else vectors.golden, files.wasm)
 
 
 def _emulated(files: EntryFiles, target: TargetSpec, vectors: Vectors | None, figures: Mapping[str, Figure]) -> dict[str, Figure]:

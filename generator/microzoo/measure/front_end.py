@@ -26,7 +26,7 @@ from microzoo.measure.c_sources import KERNELS
 from microzoo.measure.emulate import MAX_INPUTS, BoardTooSmallError, emulate, emulator_version
 from microzoo.measure.emulate import missing as emulator_missing
 from microzoo.measure.footprint import measure_footprint
-from microzoo.measure.runtimes import Int8
+from microzoo.measure.runtimes import Int8, Runtime, WasmFrontEnd
 from microzoo.measure.scratch import scratch_folder, write_scratch
 from microzoo.spec.cores import Core
 
@@ -58,11 +58,11 @@ def find_front_end(folder: Path) -> FrontEnd | None:
     return FrontEnd(found[0], prefix, sizes[0], sizes[1] * sizes[2])
 
 
-def front_end_figures(folder: Path, core: Core, golden: Golden | None) -> dict[str, Figure]:
+def front_end_figures(folder: Path, core: Core, golden: Golden | None, wasm: Path | None = None) -> dict[str, Figure]:
     """c_features_flash, c_features_ram, c_features_stack, features_instructions and features_differences of the sources in
-    `folder`; {} where they have no front end. Without the tools: None, and why.
+    `folder`; {} where they have no front end. Without the tools: None, and why. wasm: the module that holds it too.
 
-    Raises MeasurementError where raw values differ from those of the golden vectors, here or on an emulated core.
+    Raises MeasurementError where raw values differ from those of the golden vectors, here, in the module or on an emulated core.
     """
     front_end = find_front_end(folder)
     if front_end is None:
@@ -73,7 +73,7 @@ def front_end_figures(folder: Path, core: Core, golden: Golden | None) -> dict[s
         clips, raw = _int8(golden.sound), _int8(golden.raw).reshape(len(golden), -1)
         figures = _footprint(front_end, place, core)
         figures |= _emulated(place, core, clips, raw)
-        return figures | _differences(place, clips, raw)
+        return figures | _differences(place, wasm, clips, raw)
 
 
 def _footprint(front_end: FrontEnd, place: Path, core: Core) -> dict[str, Figure]:
@@ -119,12 +119,19 @@ def _emulated(place: Path, core: Core, clips: Int8, raw: Int8) -> dict[str, Figu
     return {"features_instructions": Figure(value=mean, unit="instructions", kind="emulated", method=method)}
 
 
-def _differences(place: Path, clips: Int8, raw: Int8) -> dict[str, Figure]:
-    runtime = CRuntime()
-    if reason := runtime.missing():
-        return {"features_differences": Figure(value=None, unit="count", kind="measured", method=f"not compared: {reason}")}
-    require_equal(runtime.run(place, clips), f"the front end, {runtime.name}", raw, GOLDEN)
-    method = f"of the {len(clips)} recordings of {GOLDEN}, those for which it gives other raw values; {runtime.name}"
+def _differences(place: Path, wasm: Path | None, clips: Int8, raw: Int8) -> dict[str, Figure]:
+    absent, ran = [], []
+    plan: list[tuple[Runtime, Path]] = [(CRuntime(), place)] + ([] if wasm is None else [(WasmFrontEnd(), wasm)])
+    for runtime, path in plan:
+        if reason := runtime.missing():
+            absent.append(reason)
+            continue
+        require_equal(runtime.run(path, clips), f"the front end, {runtime.name}", raw, GOLDEN)
+        ran.append(runtime.name)
+    if not ran:
+        none = Figure(value=None, unit="count", kind="measured", method=f"not compared: {'; '.join(absent)}")
+        return {"features_differences": none}
+    method = f"of the {len(clips)} recordings of {GOLDEN}, those with other raw values in {' or '.join(ran)}"
     return {"features_differences": Figure(value=0, unit="count", kind="measured", method=method)}
 
 

@@ -1,8 +1,8 @@
 """The child process in which interpreters run: `python -m microzoo.measure.runtime_child RUNTIME MODEL INPUTS OUTPUTS CPU ARENA`.
 
-RUNTIME: tflm, litert, onnx, onnx_float or wasm. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C). OUTPUTS: where
-the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is the number of
-its inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
+RUNTIME: tflm, litert, onnx, onnx_float, wasm or wasm_features. MODEL: .tflite, .onnx or .wasm. INPUTS: .npy int8 (N, H, W, C).
+OUTPUTS: where the .npy int8 (N, classes) goes, or "-": then TFLM runs once on zeros of whatever type the model takes, INPUTS is
+the number of its inputs, and its arena is printed to standard error. CPU: seconds of processor time. ARENA: bytes for TFLM.
 In place of all of them "-": see `microzoo.measure.ahead`; it is TFLM that is loaded then.
 """
 
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> None:
         "onnx": lambda: run_onnx(model, x),
         "onnx_float": lambda: run_onnx_float(model, x),
         "wasm": lambda: run_wasm(model, x),
+        "wasm_features": lambda: run_wasm_features(model, x),
     }
     np.save(outputs, run[runtime]())
 
@@ -119,25 +120,44 @@ def run_wasm(model: str, x: Int8) -> Int8:
     """The exports of microzoo.export.wasm, in wasmtime."""
     import wasmtime
 
-    engine = wasmtime.Engine()
-    store = wasmtime.Store(engine)
-    exports: Any = wasmtime.Instance(store, wasmtime.Module.from_file(engine, model), []).exports(store)
-    if missing := [name for name in _EXPORTS if exports.get(name) is None]:
-        raise ValueError(f"it does not export {', '.join(missing)}")
-    memory = exports["memory"]
+    store = wasmtime.Store()
+    exports = _wasm_exports(store, model, ("input", "output", "input_bytes", "output_bytes", "invoke"))
     source, result, wanted, given = (exports[name](store) for name in ("input", "output", "input_bytes", "output_bytes"))
-    if x[0].size != wanted:
-        raise ValueError(f"the model takes {wanted} bytes an input, the data have {x[0].size}")
-    y = []
-    for image in x:
-        memory.write(store, image.tobytes(), source)
-        exports["invoke"](store)
-        y.append(np.frombuffer(memory.read(store, result, result + given), np.int8))
+    return _wasm_runs(store, exports, "invoke", x, (source, wanted), (result, given))
+
+
+def run_wasm_features(model: str, x: Int8) -> Int8:
+    """The front end of sound in the same module: the bytes of samples in, those of raw values out."""
+    import wasmtime
+
+    store = wasmtime.Store()
+    exports = _wasm_exports(store, model, ("sound", "samples", "features", "raw", "raw_bytes"))
+    source, samples, result, given = (exports[name](store) for name in ("sound", "samples", "raw", "raw_bytes"))
+    return _wasm_runs(store, exports, "features", x, (source, 2 * samples), (result, given))
+
+
+def _wasm_exports(store: Any, model: str, names: tuple[str, ...]) -> Any:
+    import wasmtime
+
+    exports: Any = wasmtime.Instance(store, wasmtime.Module.from_file(store.engine, model), []).exports(store)
+    if missing := [name for name in ("memory", *names) if exports.get(name) is None]:
+        raise ValueError(f"it does not export {', '.join(missing)}")
+    return exports
+
+
+def _wasm_runs(store: Any, exports: Any, function: str, x: Int8, source: tuple[int, int], result: tuple[int, int]) -> Int8:
+    """source, result: address and bytes of what `function` reads and writes."""
+    if x[0].size != source[1]:
+        raise ValueError(f"the model takes {source[1]} bytes an input, the data have {x[0].size}")
+    memory, y = exports["memory"], []
+    for each in x:
+        memory.write(store, each.tobytes(), source[0])
+        exports[function](store)
+        y.append(np.frombuffer(memory.read(store, result[0], result[0] + result[1]), np.int8))
     return np.stack(y)
 
 
 _ENDS = ("input_scale", "input_zero_point", "output_scale", "output_zero_point")
-_EXPORTS = ("memory", "input", "output", "input_bytes", "output_bytes", "invoke")
 
 
 def _onnx_session(model: str) -> Any:

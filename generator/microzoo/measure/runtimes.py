@@ -149,6 +149,12 @@ class WasmRuntime(_Interpreter):
         return 0
 
 
+class WasmFrontEnd(WasmRuntime):
+    """The front end of sound in a model.wasm: its inputs are the bytes of samples, its outputs those of raw values."""
+
+    kind, title = "wasm_features", "the front end in WebAssembly, wasmtime"
+
+
 def check_inputs(x: Int8) -> None:
     """Our own callers hand over int8 (N, H, W, C) with N >= 1."""
     assert x.dtype == np.int8 and x.ndim == 4 and len(x) >= 1, (x.dtype, x.shape)
