@@ -108,15 +108,20 @@ def build(
 
 @app.command("list")
 def list_entries(out: ZooOption = Path("zoo"), as_json: JsonOption = False) -> None:
-    """List the models of the zoo."""
-    from microzoo.catalog.store import find
+    """List the models of the zoo.
+
+    A damaged entry is named and hides no other; exit 1 if there is one.
+    """
+    from microzoo.catalog.store import refuse, survey
     from microzoo.tables import entry_rows, print_table
 
-    rows = entry_rows(find(out, None))
+    sound, damaged = survey(out)
+    rows = entry_rows(sound)
     if as_json:
         _print_json(rows)
     else:
         print_table(f"{len(rows)} models in {out}", rows)
+    refuse(damaged)
 
 
 @app.command()
@@ -126,15 +131,17 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show every figure of a model, each with how it came about."""
-    from microzoo.catalog.store import find
+    from microzoo.catalog.store import refuse, survey
     from microzoo.tables import card_tables, print_table
 
-    for found in find(out, entry):
+    sound, damaged = survey(out, entry)
+    for found in sound:
         if as_json:
             _print_json(found.card.model_dump(mode="json"))
         else:
             for title, rows in card_tables(found.card):
                 print_table(title, rows)
+    refuse(damaged)
 
 
 @app.command()

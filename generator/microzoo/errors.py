@@ -112,7 +112,7 @@ class FetchError(MicrozooError):
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         """As MicrozooError."""
-        super().__init__(_harmless(problem), _harmless(remedy))
+        super().__init__(harmless(problem), harmless(remedy))
 
 
 class LockedError(MicrozooError):
@@ -127,6 +127,6 @@ class SiteError(MicrozooError):
     """The site cannot be rendered."""
 
 
-def _harmless(words: str) -> str:
-    """One line without control characters, which are escaped."""
+def harmless(words: str) -> str:
+    """A stranger's words as one line without what a terminal would obey, which is shown as an escape."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in words)

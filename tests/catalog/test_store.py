@@ -163,6 +163,42 @@ def test_half_written_and_cut_off_entries_are_errors_with_remedies(tmp_path: Pat
         entries(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text", ['{"sparsity": ' + "9" * 5000 + "}", "[" * 100_000], ids=["a number of 5,000 digits", "brackets"]
+)
+def test_json_that_python_cannot_hold_is_an_error_of_the_card(tmp_path: Path, text: str) -> None:
+    folder = write_entry(tmp_path, make_card(), BUILD, FILES)
+    (folder / "card.json").write_text(text)
+    with pytest.raises(CatalogError, match=r"card\.json: cannot be read: .*; restore the file"):
+        entries(tmp_path)
+
+
+def test_a_bad_build_record_is_named_with_its_field_and_what_a_terminal_would_obey_is_escaped(tmp_path: Path) -> None:
+    folder = write_entry(tmp_path, make_card(), BUILD, FILES)
+    raw = json.loads((folder / "build.json").read_text())
+    (folder / "build.json").write_text(json.dumps(raw | {"\x1b[2J": 1}))
+    with pytest.raises(CatalogError, match=r"build\.json: \\x1b\[2J: Extra inputs .*, found 1; restore the file or delete it"):
+        entries(tmp_path)
+    (folder / "build.json").write_bytes(b"\xff")
+    with pytest.raises(CatalogError, match=r"build\.json: cannot be read: 'utf-8'"):
+        entries(tmp_path)
+    (folder / "build.json").write_text("{")
+    with pytest.raises(CatalogError, match=r"build\.json: Invalid JSON"):
+        entries(tmp_path)
+
+
+def test_all_damaged_entries_are_named_at_once(tmp_path: Path) -> None:
+    for name in ("accurate", "small", "tiny"):
+        write_entry(tmp_path, make_card(name), BUILD, FILES)
+    for name in ("accurate", "tiny"):
+        (tmp_path / "digits/m4" / name / "card.json").unlink()
+    with pytest.raises(CatalogError) as caught:
+        entries(tmp_path)
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [
+        str(tmp_path / "digits/m4" / name) for name in ("accurate", "tiny")
+    ]
+
+
 def test_entries_that_the_spec_no_longer_gives_go(tmp_path: Path) -> None:
     for name in ("accurate", "small"):
         write_entry(tmp_path, make_card(name), BUILD, FILES)

@@ -13,7 +13,7 @@ from microzoo.build.golden import golden_inputs, quantise_raw
 from microzoo.build.predictions import misses
 from microzoo.catalog.card import Card, Preprocessing
 from microzoo.catalog.golden import GOLDEN, read_golden
-from microzoo.catalog.store import Entry, damage, find
+from microzoo.catalog.store import Entry, damage, survey
 from microzoo.data.arrays import Dataset
 from microzoo.data.load import checksum, load
 from microzoo.errors import CatalogError, MicrozooError
@@ -31,20 +31,24 @@ from microzoo.spec.models import TargetBudget, TargetReserve, TargetSpec
 def verify_zoo(zoo: Path, wanted: str | None, specs: Path, *, quick: bool) -> tuple[list[str], list[Difference]]:
     """IDs of the entries looked at, and all their differences. wanted: an ID, None for all; specs: folder that holds datasets/.
 
-    An entry that cannot be measured is a difference of its own, and the next one is looked at. Raises CatalogError where `zoo`
-    is no folder or a card is damaged, SpecError where a dataset's spec is.
+    An entry whose card is damaged, or that cannot be measured, is a difference of its own, and the next one is looked at. Raises
+    CatalogError where `zoo` is no folder or has no such entry, SpecError where a dataset's spec is damaged.
     """
-    entries = find(zoo, wanted)
+    entries, damaged = survey(zoo, wanted)
     if not zoo.is_dir():
         raise CatalogError(f"{zoo}: no such folder", "give the zoo by --out")
     datasets = {} if quick else load_folder(specs / "datasets", DatasetSpec)
-    differences = []
+    differences = [_not_possible(entry_id, error) for entry_id, error in damaged.items()]
     for entry in entries:
         try:
             differences.extend(verify(entry, datasets, quick=quick))
         except MicrozooError as error:
-            differences.append(Difference(entry.card.id, "verification", "every number again", f"not possible: {error}"))
-    return [entry.card.id for entry in entries], differences
+            differences.append(_not_possible(entry.card.id, error))
+    return sorted([*damaged, *(entry.card.id for entry in entries)]), differences
+
+
+def _not_possible(entry_id: str, error: MicrozooError) -> Difference:
+    return Difference(entry_id, "verification", "every number again", f"not possible: {error}")
 
 
 def verify(entry: Entry, datasets: dict[str, DatasetSpec], *, quick: bool) -> list[Difference]:

@@ -19,10 +19,12 @@ from pydantic import ValidationError
 
 from microzoo.catalog.card import SCHEMA_VERSION, BuildRecord, Card
 from microzoo.catalog.files import writing
-from microzoo.errors import CatalogError
+from microzoo.errors import CatalogError, harmless
 
 CARD, BUILD = "card.json", "build.json"
 _RESTORE = "restore the file, or delete the folder and build again"
+_SHOWN = 60
+"""Characters of a wrong value that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -40,48 +42,61 @@ def sha256(content: bytes) -> str:
 
 
 def entries(zoo: Path) -> list[Entry]:
-    """All entries of a zoo by ID. Raises CatalogError naming the entry and the field where one is damaged."""
-    if not zoo.is_dir():
-        return []
-    folders = sorted(path for path in zoo.glob("*/*/*") if path.is_dir() and not _is_ours(path.relative_to(zoo)))
-    return [read_entry(folder) for folder in folders]
+    """All entries of a zoo by ID. Raises CatalogError naming entry and field of each that is damaged."""
+    sound, damaged = survey(zoo)
+    refuse(damaged)
+    return sound
+
+
+def survey(zoo: Path, wanted: str | None = None) -> tuple[list[Entry], dict[str, CatalogError]]:
+    """The sound entries by ID, and by ID what is wrong with the damaged ones: one of these hides no other.
+
+    wanted: an ID, or its first parts ("digits/cortex-m4-64k"); None for all. What it does not name is not read. Raises
+    CatalogError naming the nearest where there is no such one.
+    """
+    folders = {path.relative_to(zoo).as_posix(): path for path in sorted(zoo.glob("*/*/*")) if path.is_dir()}
+    folders = {entry_id: path for entry_id, path in folders.items() if not _is_ours(entry_id)}
+    chosen = [each for each in folders if wanted is None or each == wanted or each.startswith(f"{wanted}/")]
+    if wanted is not None and not chosen:
+        close = difflib.get_close_matches(wanted, folders, n=1, cutoff=0.3)
+        hint = f"did you mean {close[0]}?" if close else f"{zoo} holds {len(folders)} entries: see zoo list"
+        raise CatalogError(f"{wanted}: no such entry in {zoo}", hint)
+    sound: list[Entry] = []
+    damaged: dict[str, CatalogError] = {}
+    for entry_id in chosen:
+        try:
+            sound.append(read_entry(folders[entry_id]))
+        except CatalogError as error:
+            damaged[entry_id] = error
+    return sound, damaged
+
+
+def refuse(damaged: Mapping[str, CatalogError]) -> None:
+    """Raises what `survey` found wrong, a line an entry; nothing where that is nothing."""
+    errors = list(damaged.values())
+    if errors:
+        raise errors[0] if len(errors) == 1 else CatalogError("\n".join(str(error) for error in errors))
 
 
 def read_entry(folder: Path) -> Entry:
-    """One entry. Checks the card and its ID against the folder; not the files: see `damage`."""
+    """One entry. Checks the card and its ID against the folder; not the files: see `damage`.
+
+    Raises CatalogError naming file, field and value where the card or the build record is missing, damaged or newer than this.
+    """
     path = folder / CARD
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise CatalogError(f"{folder}: has no {CARD}, so it is half-written", "delete the folder and build again") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: cannot be read: {error}", _RESTORE) from error
-    card = _card(path, text)
+    card = _card(path, _read(path))
     expected = "/".join(folder.parts[-3:])
     if card.id != expected:
-        raise CatalogError(f'{path}: id = "{card.id}" but the folder says "{expected}"', "move the folder to where its id says")
+        problem = f'{path}: id = "{harmless(card.id)}" but the folder says "{expected}"'
+        raise CatalogError(problem, "move the folder to where its id says")
     build_path = folder / BUILD
     build = None
     if build_path.is_file():
         try:
-            build = BuildRecord.model_validate_json(build_path.read_bytes())
+            build = BuildRecord.model_validate_json(_read(build_path))
         except ValidationError as error:
             raise CatalogError(f"{build_path}: {_first(error)}", "restore the file or delete it") from error
     return Entry(folder, card, build)
-
-
-def find(zoo: Path, wanted: str | None) -> list[Entry]:
-    """All entries, or the one with this ID. Raises CatalogError naming the nearest where there is none."""
-    found = entries(zoo)
-    if wanted is None:
-        return found
-    chosen = [entry for entry in found if entry.card.id == wanted or entry.card.id.startswith(f"{wanted}/")]
-    if not chosen:
-        ids = [entry.card.id for entry in found]
-        close = difflib.get_close_matches(wanted, ids, n=1, cutoff=0.3)
-        hint = f"did you mean {close[0]}?" if close else f"{zoo} holds {len(ids)} entries: see zoo list"
-        raise CatalogError(f"{wanted}: no such entry in {zoo}", hint)
-    return chosen
 
 
 def damage(entry: Entry) -> list[str]:
@@ -152,8 +167,21 @@ def remove_others(zoo: Path, place: str, keep: Sequence[str]) -> list[str]:
     return gone
 
 
-def _is_ours(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+def _is_ours(entry_id: str) -> bool:
+    return any(part.startswith(".") for part in entry_id.split("/"))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CatalogError(
+            f"{path.parent}: has no {path.name}, so it is half-written", "delete the folder and build again"
+        ) from error
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}", _RESTORE) from error
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{path}: cannot be read: {error}", _RESTORE) from error
 
 
 def _card(path: Path, text: str) -> Card:
@@ -161,6 +189,8 @@ def _card(path: Path, text: str) -> Card:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
         raise CatalogError(f"{path}:{error.lineno}: is not JSON: {error.msg}", _RESTORE) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+        raise CatalogError(f"{path}: cannot be read: {error}", _RESTORE) from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise CatalogError(f"{path}: schema_version = {version}, this microzoo reads up to {SCHEMA_VERSION}", "update microzoo")
@@ -171,9 +201,16 @@ def _card(path: Path, text: str) -> Card:
 
 
 def _first(error: ValidationError) -> str:
-    details = error.errors()
+    """Field, rule and value of the first mistake, and how many more there are."""
+    details = error.errors(include_url=False)
+    first, value = details[0], details[0]["input"]
+    place = ".".join(str(part) for part in first["loc"])
+    found = ""
+    if place and first["type"] != "missing" and isinstance(value, str | int | float | None):
+        shown = json.dumps(value, ensure_ascii=False)
+        found = f", found {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}...'}"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{'.'.join(str(part) for part in details[0]['loc'])}: {details[0]['msg']}{more}"
+    return harmless(f"{f'{place}: ' if place else ''}{first['msg']}{found}{more}")
 
 
 def _json(text: str) -> bytes:
