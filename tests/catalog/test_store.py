@@ -254,3 +254,6 @@ def test_only_a_better_model_of_the_same_spec_is_replaced(tmp_path: Path) -> Non
     assert kept_instead(tmp_path, [with_mean(0.5), make_card("small")]) is None, "an entry is missing"
     (folder / "model.tflite").write_bytes(b"")
     assert kept_instead(tmp_path, [with_mean(0.5)]) is None, "the entry is damaged"
+    write_entry(tmp_path, with_mean(0.9), BUILD, FILES)
+    (folder / "card.json").write_text("{")
+    assert kept_instead(tmp_path, [with_mean(0.5)]) is None, "its card is damaged"

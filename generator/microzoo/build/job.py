@@ -17,10 +17,10 @@ from microzoo.build.reuse import TAKEN_OVER, TRAINING, fitting, others, take_ove
 from microzoo.build.scratch import drop_old_weights, finals_folder, history_path, store_arrays, weights_folder
 from microzoo.build.select import Finalist, best_reference, pick_finalists, pick_winners
 from microzoo.build.training import Final, FinalTask, Trainer, worker_count
-from microzoo.catalog.card import BuildRecord
+from microzoo.catalog.card import BuildRecord, Card
 from microzoo.catalog.changes import continued
 from microzoo.catalog.ratchet import kept_instead
-from microzoo.catalog.store import Entry, read_entry, remove_others, write_entry
+from microzoo.catalog.store import read_entry, remove_others, write_entry
 from microzoo.cost.front_end import front_end_bytes
 from microzoo.cost.latency import WORST_ERROR
 from microzoo.cost.predict import predict
@@ -140,18 +140,21 @@ class JobBuild:
             self.report.note(f"  kept {better.id}: {old:.2%} int8 validation accuracy, the new one has {new:.2%}")
             return ids
         for item in drafts:
-            write_entry(self.places.zoo, item.card, continued(self._replaced(item.card.id), item.card, record), item.files)
+            write_entry(self.places.zoo, item.card, self._continued(item.card, record), item.files)
             self.report.published(item.card.id, _summary(item))
         for gone in remove_others(self.places.zoo, self.job.place, drafts[0].card.siblings):
             self.report.note(f"{gone}: removed, the spec no longer gives it")
         return ids
 
-    def _replaced(self, entry_id: str) -> Entry | None:
-        """What lies where an entry is about to be written; nothing where that cannot be read, since it is replaced anyway."""
+    def _continued(self, card: Card, record: BuildRecord) -> BuildRecord:
+        """`record` with the changelog of what lies in the entry's place; without one, and a note, where that cannot be read."""
+        place = self.places.zoo / card.id
         try:
-            return read_entry(self.places.zoo / entry_id)
-        except CatalogError:
-            return None
+            before = read_entry(place) if place.is_dir() else None
+        except CatalogError as error:
+            self.report.note(f"  {error.problem}: replaced, and when it was first published is lost")
+            return record
+        return continued(before, card, record)
 
     def _search(self) -> list[Row]:
         family = self.job.family

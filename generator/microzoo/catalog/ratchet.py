@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from microzoo.catalog.card import Card
-from microzoo.catalog.store import CARD, damage, read_entry
+from microzoo.catalog.store import damage, read_entry
+from microzoo.errors import CatalogError
 
 
 def kept_instead(zoo: Path, new: Sequence[Card]) -> Card | None:
@@ -18,9 +19,10 @@ def kept_instead(zoo: Path, new: Sequence[Card]) -> Card | None:
     """
     published = []
     for card in new:
-        if not (zoo / card.id / CARD).is_file():
+        try:
+            entry = read_entry(zoo / card.id)
+        except CatalogError:
             return None
-        entry = read_entry(zoo / card.id)
         if entry.card.key != card.key or entry.card.siblings != card.siblings or damage(entry):
             return None
         published.append(entry.card)
