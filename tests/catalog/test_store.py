@@ -120,6 +120,31 @@ def test_a_build_killed_while_writing_loses_nothing(tmp_path: Path, swapped: boo
     assert [path.name for path in folder.parent.iterdir()] == ["accurate"]
 
 
+@pytest.mark.parametrize(("call", "done", "key"), [(1, False, "0"), (1, True, "0"), (2, False, "0"), (2, True, "1")])
+def test_ctrl_c_around_the_two_renames_leaves_a_whole_entry_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, done: bool, key: str
+) -> None:
+    """It falls before or after the rename with this number."""
+    folder = write_entry(tmp_path, make_card(), BUILD, FILES)
+    rename, calls = Path.rename, list[Path]()
+
+    def interrupted(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == call and not done:
+            raise KeyboardInterrupt
+        moved = rename(self, target)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_entry(tmp_path, make_card(key="1" * 64), BUILD, FILES)
+    (entry,) = entries(tmp_path)
+    assert entry.card.key == key * 64 and damage(entry) == []
+    assert [path.name for path in folder.parent.iterdir()] == ["accurate"]
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     folder = write_entry(tmp_path, make_card(), BUILD, FILES)
     (folder / "model.tflite").write_bytes(b"tflitf")

@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -117,6 +120,51 @@ def test_a_build_that_was_killed_between_the_two_renames_has_lost_nothing(tmp_pa
         build_site(ROOT, tmp_path / "zoo", tmp_path / "html")
     assert (tmp_path / "html" / "index.html").read_text() == "the old site"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["html", "zoo"]
+
+
+@contextmanager
+def quick_mkdocs(_configuration, _zoo, destination, *_):
+    """In the place of MkDocs: a site of one page, at once."""
+    (destination / "index.html").write_text('<!doctype html><html lang="en"><title>new</title>the new site</html>')
+    yield lambda: (0, "")
+
+
+@pytest.mark.parametrize(
+    ("call", "done", "left"), [(1, False, "old"), (1, True, "old"), (2, False, "old"), (2, True, "new"), (3, False, "new")]
+)
+def test_ctrl_c_around_the_two_renames_leaves_a_whole_site_and_nothing_beside_it(tmp_path, monkeypatch, call, done, left):
+    """It falls before or after the rename with the number `call`: (1, True) and (2, False) are between the two, 3 is never."""
+    site, rename, calls = old_site(tmp_path), Path.rename, []
+
+    def interrupted(self, target):
+        calls.append(target)
+        if len(calls) == call and not done:
+            raise KeyboardInterrupt
+        moved = rename(self, target)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr("microzoo.pages.publish._mkdocs", quick_mkdocs)
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt) if call < 3 else nullcontext():
+        build_site(ROOT, tmp_path / "zoo", site)
+    assert f"the {left} site" in (site / "index.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["html"]
+
+
+def test_ctrl_c_before_there_is_anything_to_swap_leaves_nothing(tmp_path, monkeypatch):
+    made = iter(("first",))
+
+    def interrupted(**names):
+        if next(made, None) is None:
+            raise KeyboardInterrupt
+        return mkdtemp(**names)
+
+    monkeypatch.setattr("tempfile.mkdtemp", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_site(ROOT, tmp_path / "zoo", tmp_path / "html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_link_in_a_written_page_leaves_no_site(tmp_path):

@@ -128,32 +128,45 @@ def write_entry(zoo: Path, card: Card, build: BuildRecord, files: Mapping[str, b
     """Writes an entry beside its place and swaps it in; gives its folder. `files`: path -> bytes, those that the card lists."""
     assert {file.path for file in card.files} == set(files)
     place = zoo / card.id
-    staging, old = place.parent / f".new-{place.name}", place.parent / f".old-{place.name}"
+    staging, old = _staging(place), _old(place)
     with writing(place):
-        shutil.rmtree(staging, ignore_errors=True)
-        for name, content in files.items():
-            _write(staging / PurePosixPath(name), content)
-        _write(staging / BUILD, _json(build.model_dump_json()))
-        _write(staging / CARD, _json(card.model_dump_json()))
-        shutil.rmtree(old, ignore_errors=True)
-        if place.exists():
-            place.rename(old)
-        staging.rename(place)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            shutil.rmtree(staging, ignore_errors=True)
+            for name, content in files.items():
+                _write(staging / PurePosixPath(name), content)
+            _write(staging / BUILD, _json(build.model_dump_json()))
+            _write(staging / CARD, _json(card.model_dump_json()))
+            shutil.rmtree(old, ignore_errors=True)
+            if place.exists():
+                place.rename(old)
+            staging.rename(place)
+        finally:
+            _tidy(place)
     return place
 
 
 def clear_leftovers(zoo: Path) -> None:
     """Undoes what a killed build left: staging folders go, an entry that was moved aside comes back."""
     with writing(zoo):
-        for path in sorted(zoo.glob("*/*/.old-*")):
-            place = path.parent / path.name.removeprefix(".old-")
-            if place.exists():
-                shutil.rmtree(path)
-            else:
-                path.rename(place)
-        for path in sorted(zoo.glob("*/*/.new-*")):
-            shutil.rmtree(path)
+        for left in sorted([*zoo.glob("*/*/.old-*"), *zoo.glob("*/*/.new-*")]):
+            _tidy(left.with_name(left.name[len(".old-") :]))
+
+
+def _staging(place: Path) -> Path:
+    return place.with_name(f".new-{place.name}")
+
+
+def _old(place: Path) -> Path:
+    return place.with_name(f".old-{place.name}")
+
+
+def _tidy(place: Path) -> None:
+    """After writing that ended anywhere: an entry that was just moved aside comes back, and nothing of ours stays beside it."""
+    if not place.exists() and _old(place).exists():
+        _old(place).rename(place)
+    for left in (_old(place), _staging(place)):
+        if left.exists():
+            shutil.rmtree(left)
 
 
 def remove_others(zoo: Path, place: str, keep: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The site into its folder: MkDocs in a child process builds beside the destination, the result is checked, then swapped in.
 
-Until the new site is whole the old one stays as it was, whatever ends the build. What a killed one left goes with the next.
+Until the new site is whole the old one stays as it was, whatever ends the build. What a killed one left goes with the next, which
+also brings the old site back where the kill fell between the two renames; Ctrl-C leaves nothing.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def build_site(
         site.parent.mkdir(parents=True, exist_ok=True)
         with _turn(site.parent) as lock:
             _recover(site)
-            beside = Path(tempfile.mkdtemp(prefix=_beside(site), dir=site.parent))
-            kept = Path(tempfile.mkdtemp(prefix=_kept(site), dir=site.parent))
             try:
+                beside = Path(tempfile.mkdtemp(prefix=_beside(site), dir=site.parent))
+                kept = Path(tempfile.mkdtemp(prefix=_kept(site), dir=site.parent))
                 if earlier is not None:
                     here = {file.sha256: entry.folder / file.path for entry in _whole(read(zoo)) for file in entry.card.files}
                     carry_over(earlier.source, kept, here, earlier.most)
@@ -84,8 +85,7 @@ def build_site(
                 beside.chmod(0o755)
                 _swap(beside, site)
             finally:
-                shutil.rmtree(beside, ignore_errors=True)
-                shutil.rmtree(kept, ignore_errors=True)
+                _recover(site)
     return sum(1 for _ in site.rglob("*.html"))
 
 
@@ -122,7 +122,7 @@ def _old(site: Path) -> Path:
 
 
 def _recover(site: Path) -> None:
-    """After a build that was killed: the old site back if it had just been moved away, and no unfinished one beside it."""
+    """After a build that ended anywhere: the old site back if it had just been moved away, and nothing unfinished beside it."""
     if not site.exists() and _old(site).is_dir():
         _old(site).rename(site)
     unfinished = re.compile(rf"({re.escape(_beside(site))}|{re.escape(_kept(site))})\w{{8}}")  # as tempfile.mkdtemp names them
@@ -185,10 +185,10 @@ def _refuse_warnings(ended: tuple[int, str]) -> None:
 
 
 def _swap(new: Path, place: Path) -> None:
+    """The new site to its place, the old one beside it: where this ends between the two renames, `_recover` puts it back."""
     if place.exists():
         place.rename(_old(place))
     new.rename(place)
-    shutil.rmtree(_old(place), ignore_errors=True)
 
 
 def _several(lines: Sequence[str]) -> str:
