@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from microzoo.catalog.archive import Archive
-from microzoo.catalog.card import Card, Role
+from microzoo.catalog.card import Card, PublishedFile, Role
 from microzoo.errors import SiteError
 from microzoo.pages.text import grouped, quantity
 
@@ -50,11 +50,16 @@ def download(card: Card, index: int) -> dict[str, Any]:
         "path": path,
         "href": f"files/{quote(path)}",
         "name": path.rpartition("/")[2],
-        "format": FORMATS[file.format] + (f": {ROLES[file.role]}" if file.role else ""),
+        "format": _format(file) + (f": {ROLES[file.role]}" if file.role else ""),
         "bytes": grouped(file.bytes),
         "size": quantity(file.bytes, "bytes"),
         "sha256": file.sha256,
     }
+
+
+def _format(file: PublishedFile) -> str:
+    """In words; a card has no word of its own for what make reads."""
+    return "makefile" if file.path.rpartition("/")[2] == "Makefile" else FORMATS[file.format]
 
 
 def archived(archive: Archive) -> dict[str, Any]:
