@@ -48,6 +48,14 @@ def test_an_empty_zoo_renders_and_says_so(datasets, targets):
     assert rendered.files == {}
 
 
+def test_a_tiny_limit_of_time_is_shown_as_it_was_set(datasets, targets):
+    tiny = targets["tiny-2k"]
+    spec = tiny.model_copy(update={"clock_mhz": 13.5, "budget": tiny.budget.model_copy(update={"latency_ms": 0.003})})
+    pages = {page.path: page.html for page in render([], datasets, {"tiny-2k": spec}, TEMPLATES).pages}
+    assert "at 13.5 MHz" in pages["targets/tiny-2k.html"] and "at most 0.003 ms" in pages["targets/tiny-2k.html"]
+    assert "0.003 ms" in pages["targets/index.html"]
+
+
 def test_the_page_of_a_model_holds_the_numbers_of_its_card(entry, datasets, targets):
     rendered = render([entry], datasets, targets, TEMPLATES)
     page = next(page for page in rendered.pages if page.path.startswith("models/"))
@@ -238,6 +246,13 @@ def test_an_entry_with_golden_vectors_offers_archives_and_says_how_to_check(data
     assert re.findall(r"<code>(.*?)</code>", compile_line) == ["c/model.c", "c/microzoo_nn.c", "c/model_prepare.c"]
     assert 'InferenceSession("model.onnx")' in page.html
     assert "WebAssembly: the model" in page.html and "ONNX, int8 (QDQ): the model, float in and out" in page.html
+
+
+def test_what_runs_the_self_test_is_called_what_it_is(datasets, targets, tmp_path):
+    made = published()
+    page = render([read_entry(made.write(tmp_path))], datasets, targets, TEMPLATES).pages[0]
+    assert "selftest/Makefile" in made.files
+    assert "makefile: runs these inputs and says PASS" in page.html and "<td>other" not in page.html
 
 
 def test_an_older_entry_offers_its_files_only(entry, datasets, targets):

@@ -21,6 +21,14 @@ def test_few_inputs_give_one_decimal():
     assert text.percent(0.93254, 10_000) == "93.25\N{NO-BREAK SPACE}%"
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(100.0, "100"), (0.3, "0.3"), (0.003, "0.003"), (2e-05, "0.00002"), (1234.56789, "1,234.56789"), (64, "64"), (-1.5, "-1.5")],
+)
+def test_what_was_set_keeps_every_digit_without_an_exponent(value, words):
+    assert text.given(value) == words
+
+
 def test_exact_keeps_every_digit():
     assert text.exact(12_345, "bytes") == "12,345 B"
     assert text.exact(3_400_017, "macs") == "3,400,017 MACs"

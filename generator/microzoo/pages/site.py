@@ -172,8 +172,8 @@ def _environment(templates: Path) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    written = {each.__name__: each for each in (text.size, text.short, text.percent, text.grouped, text.shape, text.duration)}
-    environment.filters.update(written)
+    written = (text.size, text.short, text.percent, text.grouped, text.given, text.shape, text.duration)
+    environment.filters.update({each.__name__: each for each in written})
     environment.filters["core_name"] = text.core_name
     return environment
 

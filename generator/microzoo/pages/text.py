@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 Unit = Literal["bytes", "macs", "instructions", "cycles", "ms", "share", "count"]
@@ -15,6 +16,11 @@ _LONG_MS = 999.5
 def grouped(value: float) -> str:
     """12345.0 -> "12,345"; a value that is no whole number keeps two decimals."""
     return f"{round(value):,}" if value == round(value) else f"{value:,.2f}"
+
+
+def given(value: float) -> str:
+    """What somebody set, to its last digit: 100.0 -> "100", 0.003 -> "0.003", 1234.5 -> "1,234.5"; never with an exponent."""
+    return f"{round(value):,}" if value == round(value) else f"{Decimal(repr(value)):,f}"
 
 
 def size(value: float) -> str:
