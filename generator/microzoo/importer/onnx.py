@@ -8,18 +8,17 @@ TFLM, this project's golden arithmetic: by at most one step a layer, so the two 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microzoo.errors import ImportedModelError
 from microzoo.graph.integer import IntegerWeights, Quantisation
 from microzoo.graph.ops import Conv, Depthwise, MaxPool, Pads, same_padding
-from microzoo.importer.builder import MALFORMED, Builder, fused_relu
+from microzoo.importer.builder import MALFORMED
+from microzoo.importer.qdq import Pending, Tensors, Value
 from microzoo.importer.tflite import Imported
 from microzoo.measure.onnx_file import OnnxGraph, OnnxNode, read_onnx
 
@@ -31,32 +30,6 @@ SUPPORTED = (
 ROUNDING = "onnxruntime rounds otherwise: its outputs differ from these by at most one step a layer"
 LAYOUT = "maps are channels last here, also the input; in the file they are channels first"
 CHANNELS_LAST = [0, 2, 3, 1]
-
-
-@dataclass(frozen=True)
-class _Value:
-    """An int8 tensor as the file sees it. name: the builder's; moved: its elements are in channels-last order already."""
-
-    name: str
-    moved: bool = False
-
-
-@dataclass(frozen=True)
-class _Constant:
-    """Dequantised (scale: 0-d or along `axis`), or float where `scale` is None."""
-
-    values: NDArray[Any]
-    scale: NDArray[np.float32] | None = None
-    axis: int = 0
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """A float result that waits for its QuantizeLinear. make: (quantisation, relu) -> the builder's tensor; moved: see _Value."""
-
-    make: Callable[[Quantisation, bool], str]
-    activation: str = "NONE"
-    moved: bool = False
 
 
 def import_onnx(path: Path, *, drop_softmax: bool = False) -> Imported:
@@ -72,16 +45,12 @@ def import_graph(graph: OnnxGraph, where: str, *, drop_softmax: bool = False) ->
     return _Importer(graph, where, drop_softmax).run()
 
 
-class _Importer:
+class _Importer(Tensors):
     """Walks the nodes of one file; used once."""
 
     def __init__(self, graph: OnnxGraph, where: str, drop_softmax: bool) -> None:
-        self.graph, self.where, self.drop_softmax = graph, where, drop_softmax
-        self.builder = Builder(where)
-        self.values: dict[str, _Value] = {}
-        self.constants = {name: _Constant(values) for name, values in graph.values.items()}
-        self.pending: dict[str, _Pending] = {}
-        self.after_softmax: set[str] = set()
+        super().__init__(graph, where)
+        self.where, self.drop_softmax = where, drop_softmax
         self.notes: list[str] = []
         self.rules: dict[str, Callable[[OnnxNode], None]] = {
             "QuantizeLinear": self.quantise,
@@ -139,111 +108,6 @@ class _Importer:
                 self.notes.append(f"the file's {end} is uint8; here it is int8, which is the same byte minus 128")
         return Imported(self.builder.finish(result.name), (*self.notes, ROUNDING))
 
-    def value(self, name: str) -> _Value:
-        """An int8 tensor that an operator reads through its DequantizeLinear."""
-        if name in self.values:
-            return self.values[name]
-        raise self.builder.refuse(
-            f'it reads "{name}", which is not a quantised tensor',
-            "quantise the model with onnxruntime's quantize_static, QDQ format",
-        )
-
-    def map(self, name: str) -> str:
-        """The builder's tensor for what an operator reads as a map with its channels first."""
-        value = self.value(name)
-        if value.moved:
-            raise self.builder.refuse(
-                f'it reads "{name}", which was transposed to channels last',
-                "after that only flattening and products are supported",
-            )
-        return value.name
-
-    def check_shape(self, name: str) -> None:
-        """The builder's shape of an int8 tensor must be the one that the file has for it."""
-        if name not in self.values:
-            return
-        value, stated = self.values[name], self.graph.shapes[name]
-        found = self.builder.shapes[value.name]
-        expected: tuple[int, ...] = (1, prod(found))
-        if len(stated) == 4 and len(found) == 3:
-            height, width, channels = found
-            expected = (1, height, width, channels) if value.moved else (1, channels, height, width)
-        if stated != expected:
-            raise self.builder.refuse(f'"{name}" has the shape {stated} in the file, its inputs make it {expected}')
-
-    def reordered(self, value: _Value) -> bool:
-        """Whether the elements stand in another order than in the file: a map of several places and channels, or its view."""
-        shape = self.builder.shapes[self.builder.maps.get(value.name, value.name)]
-        return not value.moved and len(shape) == 3 and prod(shape[:2]) > 1 and shape[2] > 1
-
-    def put(self, node: OnnxNode, make: Callable[[Quantisation, bool], str], *, moved: bool = False) -> None:
-        self.pending[node.outputs[0]] = _Pending(make, moved=moved)
-
-    def parameters(self, node: OnnxNode) -> Quantisation:
-        """Scale and zero point of a QuantizeLinear or DequantizeLinear of an activation, as int8."""
-        scale = self.constants.get(node.inputs[1])
-        if scale is None:
-            raise self.builder.refuse("its scale is computed; it must be a constant")
-        if len(node.inputs) > 2 and node.inputs[2]:
-            zero = self.constants.get(node.inputs[2])
-        else:  # left out it is 0 of the quantised side's type
-            quantised = self.graph.dtypes[(node.inputs if node.kind == "DequantizeLinear" else node.outputs)[0]]
-            zero = _Constant(np.zeros(1, {"INT8": np.int8, "UINT8": np.uint8}.get(quantised, np.int32)))
-        if zero is None or zero.values.dtype not in (np.int8, np.uint8):
-            raise self.builder.refuse("its zero point must be a constant, int8 or uint8", "quantise activations to 8 bits")
-        shift = 128 if zero.values.dtype == np.uint8 else 0
-        scales = tuple(float(each) for each in scale.values.reshape(-1))
-        zeros = tuple(int(each) - shift for each in zero.values.reshape(-1))
-        return self.builder.quantisation(node.outputs[0], scales, zeros)
-
-    def quantise(self, node: OnnxNode) -> None:
-        source, to = node.inputs[0], self.parameters(node)
-        if source in self.graph.inputs:
-            self.values[node.outputs[0]] = self.input(source, to)
-        elif source in self.pending:
-            waiting = self.pending[source]
-            relu = fused_relu(waiting.activation, to)
-            if relu is None:
-                raise self.builder.refuse(f"the {waiting.activation} before it cuts off within the int8 range")
-            self.values[node.outputs[0]] = _Value(waiting.make(to, relu), waiting.moved)
-        else:
-            value = self.value(source)
-            if source in self.after_softmax:
-                self.after_softmax.add(node.outputs[0])
-            elif self.builder.tensors[value.name] != to:
-                raise self.builder.refuse(
-                    "what it reads has another scale or zero point already", "share them among such tensors"
-                )
-            self.values[node.outputs[0]] = value
-
-    def dequantise(self, node: OnnxNode) -> None:
-        source = node.inputs[0]
-        if source in self.constants:
-            scale = self.constants.get(node.inputs[1])
-            zero = self.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
-            if scale is None or (zero is not None and zero.values.any()):
-                raise self.builder.refuse("the zero point of constants must be 0", "quantise weights to int8, symmetric")
-            values, axis = self.constants[source].values, int(node.attributes.get("axis", 1))
-            self.constants[node.outputs[0]] = _Constant(values, scale.values.astype(np.float32), axis % max(values.ndim, 1))
-            return
-        if source in self.graph.inputs and source not in self.values:
-            self.values[source] = self.input(source, self.parameters(node))
-        value = self.value(source)
-        if source in self.after_softmax:
-            self.after_softmax.add(node.outputs[0])
-        elif self.builder.tensors[value.name] != self.parameters(node):
-            raise self.builder.refuse("it has another scale or zero point than what it reads")
-        self.values[node.outputs[0]] = value
-
-    def input(self, name: str, quantisation: Quantisation) -> _Value:
-        shape = self.graph.shapes[name]
-        if "input" in self.builder.shapes:
-            raise self.builder.refuse("the model's input is quantised twice")
-        if shape[:1] != (1,) or len(shape) not in (2, 4):
-            raise self.builder.refuse(f'the input "{name}" has the shape {shape}', "(1, C, H, W) and (1, F) are supported")
-        maps = (shape[2], shape[3], shape[1]) if len(shape) == 4 else (1, 1, shape[1])
-        return _Value(self.builder.input(maps, quantisation))
-
     def activation(self, node: OnnxNode) -> None:
         waiting = self.pending.get(node.inputs[0])
         if waiting is None or waiting.activation != "NONE":
@@ -259,36 +123,7 @@ class _Importer:
             if bounds not in known:
                 raise self.builder.refuse(f"it clips to {bounds}", f"known are {', '.join(map(str, known))}")
             kind = known[bounds]
-        self.pending[node.outputs[0]] = _Pending(waiting.make, kind, waiting.moved)
-
-    def weights(self, node: OnnxNode, channels: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """int8 weights, and their scales, along `channels` if several."""
-        found = self.constants.get(node.inputs[1])
-        if found is None or found.scale is None or found.values.dtype != np.int8:
-            kind = "computed" if found is None else str(found.values.dtype)
-            raise self.builder.refuse(f"its weights are {kind}, supported is int8, symmetric", "quantise with weight_type=QInt8")
-        scales = found.scale.reshape(-1)
-        if not len(scales):
-            raise self.builder.refuse("its weights have no scale")
-        if len(scales) > 1 and (found.axis != channels or len(scales) != found.values.shape[channels]):
-            raise self.builder.refuse(f"{len(scales)} scales along dimension {found.axis} of weights {found.values.shape}")
-        return found.values, scales
-
-    def bias(self, node: OnnxNode, source: str, scales: NDArray[np.float32], units: int) -> NDArray[np.int32]:
-        """Biases at scale input * weight, (K,)."""
-        if len(node.inputs) < 3 or not node.inputs[2]:
-            return np.zeros(units, np.int32)
-        found = self.constants.get(node.inputs[2])
-        if found is None or found.values.size != units:
-            raise self.builder.refuse(f"its bias must be a constant of {units} values")
-        wanted = np.broadcast_to(scales, units).astype(np.float64) * self.builder.tensors[source].scale
-        own = np.ones(units) if found.scale is None else np.broadcast_to(found.scale.reshape(-1), units).astype(np.float64)
-        exact = found.values.reshape(-1).astype(np.float64)
-        if not np.allclose(own, wanted, rtol=1e-5, atol=0.0):
-            exact = np.rint(exact * own / wanted)
-        if not np.isfinite(exact).all() or np.abs(exact).max(initial=0.0) >= 2**31:
-            raise self.builder.refuse("a bias does not fit into int32 at the scale input * weight")
-        return exact.astype(np.int32)
+        self.pending[node.outputs[0]] = Pending(waiting.make, kind, waiting.moved)
 
     def geometry(self, node: OnnxNode, kernel: tuple[int, int], shape: tuple[int, ...]) -> tuple[tuple[int, int], Pads]:
         """Stride and padding."""
@@ -368,7 +203,7 @@ class _Importer:
     def max_pool(self, node: OnnxNode) -> None:
         source = self.map(node.inputs[0])
         kernel, stride = self.pool_window(node, source)
-        self.values[node.outputs[0]] = _Value(self.builder.pool(MaxPool, source, kernel, stride))
+        self.values[node.outputs[0]] = Value(self.builder.pool(MaxPool, source, kernel, stride))
 
     def pool_window(self, node: OnnxNode, source: str) -> tuple[tuple[int, int], tuple[int, int]]:
         shape, size = self.builder.shapes[source], node.attributes.get("kernel_shape", [])
@@ -410,13 +245,13 @@ class _Importer:
             raise self.builder.refuse("only padding with zeros is supported")
         if len(margins) != 8 or any(margins[place] for place in (0, 1, 4, 5)) or min(margins) < 0 or len(node.inputs) > 3:
             raise self.builder.refuse("its paddings must be constant, of height and width, and not negative")
-        self.values[node.outputs[0]] = _Value(self.builder.pad(source, (margins[2], margins[6], margins[3], margins[7])))
+        self.values[node.outputs[0]] = Value(self.builder.pad(source, (margins[2], margins[6], margins[3], margins[7])))
 
     def transpose(self, node: OnnxNode) -> None:
         value = self.value(node.inputs[0])
         if node.attributes.get("perm") != CHANNELS_LAST or value.moved:
             raise self.builder.refuse(f"it permutes {node.attributes.get('perm')}; to channels last is supported, once")
-        self.values[node.outputs[0]] = _Value(value.name, moved=True)
+        self.values[node.outputs[0]] = Value(value.name, moved=True)
 
     def view(self, node: OnnxNode) -> None:
         """Reshapes that flatten, and what changes nothing."""
