@@ -9,22 +9,18 @@ and TensorFlow Lite Micro's reference kernels (the conformance suite runs them),
 its paths (portable, DSP, MVE: it loads up to four elements of both, then stores four; tried on emulated Cortex-M3, M4 and M55).
 `bakenn` carries no CMSIS-NN kernel for it: its sums are C of its own, in buffers of their own.
 
-Finding the best offsets is NP-hard (dynamic storage allocation). Blocks are placed by first fit, the largest first; as long as
-one of them ends beyond the peak of live bytes, which is a lower bound, it is moved to an earlier place in that order (seeded).
-This reaches the bound on all but a few networks in a thousand.
+Blocks are placed as `export.fit` does it, the largest first, within the peak of live bytes, which is a lower bound. This reaches
+the bound on all but a few networks in a thousand.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from math import prod
 
+from microzoo.export.fit import arranged, end
 from microzoo.graph.graph import Graph
 from microzoo.graph.ops import Add, Flatten
-
-TRIES = 400
-"""Orders tried before the best one so far is taken."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +76,13 @@ def plan(graph: Graph, alignment: int = 1) -> MemoryPlan:
     parts = blocks(graph)
     moments = [[part.size for part in parts if part.first <= step <= part.last] for step in range(max(len(graph.ops), 1))]
     enough = max(_aligned_sum(sizes, alignment) for sizes in moments)
-    offsets = _search(parts, enough, alignment)
+    sizes = [part.size for part in parts]
+    order = sorted(range(len(parts)), key=lambda i: (-parts[i].size, parts[i].first))
+    meets = [[other for other, there in enumerate(parts) if part.meets(there)] for part in parts]
+    offsets = arranged(sizes, order, meets, enough, alignment)
     by_name = {name: offset for offset, part in zip(offsets, parts, strict=True) for name in part.tensors}
     return MemoryPlan(
-        {name: by_name[name] for name in graph.shapes}, _total(parts, offsets), peak_bytes=max(sum(sizes) for sizes in moments)
+        {name: by_name[name] for name in graph.shapes}, end(sizes, offsets), peak_bytes=max(sum(live) for live in moments)
     )
 
 
@@ -91,42 +90,3 @@ def _aligned_sum(sizes: list[int], alignment: int) -> int:
     """Least bytes that blocks of these sizes need together: each but the topmost fills up to the next aligned offset."""
     gaps = [-size % alignment for size in sizes]
     return sum(sizes) + sum(gaps) - max(gaps)
-
-
-def _search(parts: tuple[Block, ...], enough: int, alignment: int) -> list[int]:
-    """Offsets of the blocks, in `enough` bytes if they are found."""
-    order = sorted(range(len(parts)), key=lambda i: (-parts[i].size, parts[i].first))
-    generator = random.Random(0)  # noqa: S311 - a search order, not a secret
-    best = offsets = _first_fit(parts, order, alignment)
-    for _ in range(TRIES):
-        if _total(parts, best) == enough:
-            break
-        beyond = [index for index in order if offsets[index] + parts[index].size > enough]
-        place = order.index(generator.choice(beyond))
-        order.insert(generator.randrange(place) if place else 0, order.pop(place))
-        offsets = _first_fit(parts, order, alignment)
-        best = min(best, offsets, key=lambda found: _total(parts, found))
-    return best
-
-
-def _total(parts: tuple[Block, ...], offsets: list[int]) -> int:
-    return max(offset + part.size for offset, part in zip(offsets, parts, strict=True))
-
-
-def _first_fit(parts: tuple[Block, ...], order: list[int], alignment: int) -> list[int]:
-    """Place each block at the lowest aligned offset where it meets nothing that is already placed."""
-    offsets = [-1] * len(parts)
-    for index in order:
-        part = parts[index]
-        taken = sorted(
-            (offsets[other], offsets[other] + parts[other].size)
-            for other in range(len(parts))
-            if offsets[other] >= 0 and part.meets(parts[other])
-        )
-        offset = 0
-        for start, end in taken:
-            if offset + part.size <= start:
-                break
-            offset = max(offset, -(-end // alignment) * alignment)
-        offsets[index] = offset
-    return offsets

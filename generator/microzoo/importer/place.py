@@ -1,24 +1,22 @@
 """Where every activation of a file lies in TFLM's arena: enters the graph in the order of execution, leaves an offset a tensor.
 
 What may share bytes is what `export.plan` lets share, on any type: a RESHAPE is a view of its input, and an int8 ADD writes over
-an operand that nothing reads afterwards, unless that is a view of the model's input or output. Blocks are placed by first fit,
-the largest first; while one of them ends beyond the bound, it is moved forward in that order (seeded). Where very many meet, they
-are placed once, in the order of execution.
+an operand that nothing reads afterwards, unless that is a view of the model's input or output. Blocks are placed as `export.fit`
+does it, the largest first; where very many meet, once, in the order of execution.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
+from microzoo.export.fit import TRIES, arranged, end
 from microzoo.measure.activations import check_spans, lifetimes, may_add_in_place
 from microzoo.measure.tflite_file import TfliteModel
 
 ALIGNMENT = 16
 """TFLM refuses offsets that are no multiple of it (MicroArenaBufferAlignment)."""
-TRIES, MOST_STEPS = 400, 5_000_000
-"""Orders tried, fewer where blocks meet so often that it would take more than seconds."""
-
+MOST_STEPS = 5_000_000
+"""Fewer orders are tried where blocks meet so often that it would take more than seconds."""
 MOST_MEETINGS = 500_000
 """Pairs of blocks in use together up to which blocks are placed by size: beyond, one pass in the order of execution."""
 
@@ -53,17 +51,8 @@ def place(model: TfliteModel) -> Placement:
         return _placement(model, blocks, _in_order(blocks), bound)
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
     meets = _meetings(blocks, steps)
-    generator = random.Random(0)  # noqa: S311 - a search order, not a secret
-    best = starts = _first_fit(blocks, order, meets)
-    for _ in range(min(TRIES, MOST_STEPS // sum(map(len, meets)))):
-        if _end(blocks, best) <= bound:
-            break
-        beyond = [index for index in order if starts[index] + blocks[index].size > bound]
-        at = order.index(generator.choice(beyond))
-        order.insert(generator.randrange(at) if at else 0, order.pop(at))
-        starts = _first_fit(blocks, order, meets)
-        best = min(best, starts, key=lambda found: _end(blocks, found))
-    return _placement(model, blocks, best, bound)
+    tries = min(TRIES, MOST_STEPS // sum(map(len, meets)))
+    return _placement(model, blocks, arranged([block.size for block in blocks], order, meets, bound, ALIGNMENT, tries), bound)
 
 
 def _placement(model: TfliteModel, blocks: list[_Block], starts: list[int], bound: int) -> Placement:
@@ -71,7 +60,7 @@ def _placement(model: TfliteModel, blocks: list[_Block], starts: list[int], boun
     for start, block in zip(starts, blocks, strict=True):
         for tensor in block.tensors:
             offsets[tensor] = start
-    return Placement(tuple(offsets), _end(blocks, starts), bound)
+    return Placement(tuple(offsets), end([block.size for block in blocks], starts), bound)
 
 
 def _blocks(model: TfliteModel) -> list[_Block]:
@@ -175,22 +164,3 @@ def _meetings(blocks: list[_Block], steps: int) -> list[list[int]]:
                 if step > block.first:
                     meets[other].append(index)
     return meets
-
-
-def _end(blocks: list[_Block], starts: list[int]) -> int:
-    return max(start + block.size for start, block in zip(starts, blocks, strict=True))
-
-
-def _first_fit(blocks: list[_Block], order: list[int], meets: list[list[int]]) -> list[int]:
-    """Each block at the lowest aligned offset where nothing stands that it meets. meets: by block those in use with it."""
-    starts = [-1] * len(blocks)
-    for index in order:
-        block = blocks[index]
-        taken = sorted((starts[other], starts[other] + blocks[other].size) for other in meets[index] if starts[other] >= 0)
-        start = 0
-        for low, high in taken:
-            if start + block.size <= low:
-                break
-            start = max(start, -(-high // ALIGNMENT) * ALIGNMENT)
-        starts[index] = start
-    return starts
