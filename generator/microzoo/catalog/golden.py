@@ -9,7 +9,10 @@ shipped. Where the data is sound, `sound` too, int16 (n, samples): what the raw 
 from __future__ import annotations
 
 import io
+import lzma
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,6 +28,20 @@ LEAST = 8
 Source = Literal["validation", "synthetic"]
 _NAMES = ("raw", "input", "output", "label", "source")
 _DATE = (1980, 1, 1, 0, 0, 0)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,  # a zip that is compressed as the library does not know
+    RuntimeError,  # one with a password
+    OverflowError,  # a shape beyond 64 bits
+    tokenize.TokenError,  # a header that ends within brackets
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 UNIX = 3
 """The system that archives say they were made on, so that they have the same bytes everywhere."""
 
@@ -71,12 +88,17 @@ def golden_bytes(golden: Golden) -> bytes:
 def read_golden(path: Path) -> Golden:
     """The vectors in a file. Raises CatalogError naming the file and the array that is not as it should be."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+        opened = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise ValueError("holds a single array, no .npz archive")
+        with opened as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise CatalogError(f"{path}: cannot be read: {error}", "build the entry again") from error
     if missing := [name for name in _NAMES if name not in arrays]:
         raise CatalogError(f"{path}: lacks {', '.join(missing)}", "build the entry again")
+    if bare := [name for name in _NAMES if not isinstance(arrays[name], np.ndarray)]:
+        raise CatalogError(f"{path}: {bare[0]} is no array", "build the entry again")  # NumPy gives the bytes then
     raw, inputs, outputs, label = (arrays[name] for name in _NAMES[:4])
     source = str(arrays["source"])
     count = len(label) if label.ndim else 0
