@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from microzoo.cost.resources import Resources
 from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, AvgPool, Conv, Dense, Depthwise, Flatten, MaxPool, Pad
+from microzoo.graph.serialise import dump_integer_model
 from microzoo.search.gate import Limits
 from microzoo.search.ladder import Standing
 from microzoo.search.types import Candidate, Evaluation, Row
@@ -70,6 +73,15 @@ def test_a_finished_training_comes_back_to_the_bit() -> None:
 def test_a_finished_training_that_is_cut_off_is_refused(keep: int) -> None:
     with pytest.raises(ValueError, match="is damaged"):
         parse_outcome(dump_outcome(Final(MODEL, 0.5, 0.5, "minmax"))[:keep])
+
+
+@pytest.mark.parametrize("head", [{"float": 0.5, "int8": 0.5}, {}, 7], ids=["without a key", "empty", "no object"])
+def test_a_finished_training_of_another_version_is_refused(head: object) -> None:
+    """Its checksum is right: a build of another day wrote it so."""
+    text = json.dumps(head).encode()
+    payload = len(text).to_bytes(4, "little") + text + dump_integer_model(MODEL)
+    with pytest.raises(ValueError, match="was written by another version"):
+        parse_outcome(hashlib.sha256(payload).digest() + payload)
 
 
 def test_a_second_start_keeps_the_plan_of_the_first(tmp_path: Path) -> None:

@@ -156,10 +156,10 @@ def parse_outcome(content: bytes) -> Outcome:
         raise ValueError("is damaged")
     length = int.from_bytes(payload[:4], "little")
     head = json.loads(payload[4 : 4 + length])
-    if "failure" in head:
-        return str(head["failure"])
     try:
+        if "failure" in head:
+            return str(head["failure"])
         model = parse_integer_model(payload[4 + length :])
+        return Final(model, head["float"], head["int8"], head["calibration"])
     except (KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"was written by another version ({error})") from error
-    return Final(model, head["float"], head["int8"], head["calibration"])
