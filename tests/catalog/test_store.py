@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -229,6 +230,26 @@ def test_entries_that_the_spec_no_longer_gives_go(tmp_path: Path) -> None:
         write_entry(tmp_path, make_card(name), BUILD, FILES)
     assert remove_others(tmp_path, "digits/m4", ["accurate"]) == ["digits/m4/small"]
     assert [entry.card.id for entry in entries(tmp_path)] == ["digits/m4/accurate"]
+
+
+def test_an_entry_that_goes_is_whole_or_gone_where_a_build_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("accurate", "small"):
+        write_entry(tmp_path, make_card(name), BUILD, FILES)
+    rmtree = shutil.rmtree
+
+    def interrupted(path: Path, **options: bool) -> None:
+        if path.exists():
+            (path / "card.json").unlink()
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            remove_others(tmp_path, "digits/m4", ["accurate"])
+    assert [entry.card.id for entry in entries(tmp_path)] == ["digits/m4/accurate"]
+    clear_leftovers(tmp_path)
+    assert [path.name for path in (tmp_path / "digits/m4").iterdir()] == ["accurate"]
 
 
 SECOND_BUILD = """

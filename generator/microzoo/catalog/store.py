@@ -174,8 +174,11 @@ def remove_others(zoo: Path, place: str, keep: Sequence[str]) -> list[str]:
     gone = []
     for folder in sorted((zoo / place).glob("*")):
         if folder.is_dir() and not folder.name.startswith(".") and folder.name not in keep:
-            with writing(folder):
-                shutil.rmtree(folder)
+            with writing(folder):  # renamed first: whole or gone, wherever this ends
+                staging = _staging(folder)
+                shutil.rmtree(staging, ignore_errors=True)
+                folder.rename(staging)
+                shutil.rmtree(staging)
             gone.append(f"{place}/{folder.name}")
     return gone
 
