@@ -65,13 +65,12 @@ def download(source: Source, file: File, to: Path, patience: Patience, progress:
 
 def is_whole(path: Path, file: File) -> bool:
     """Whether a plain file with the size and SHA-256 of the index lies there."""
-    try:
-        with _open(path, os.O_RDONLY) as opened:
-            if os.fstat(opened.fileno()).st_size != file.bytes:
-                return False
-            return hashlib.sha256(opened.read(file.bytes + 1)).hexdigest() == file.sha256
-    except FileNotFoundError:
+    if not _is_plain(path):
         return False
+    with _open(path, os.O_RDONLY) as opened:
+        if os.fstat(opened.fileno()).st_size != file.bytes:
+            return False
+        return hashlib.sha256(opened.read(file.bytes + 1)).hexdigest() == file.sha256
 
 
 def _append(source: Source, file: File, to: Path, progress: Progress) -> None:
@@ -107,13 +106,17 @@ def _open(path: Path, flags: int) -> IO[bytes]:
     return os.fdopen(os.open(path, flags | os.O_NOFOLLOW, 0o644), "rb" if flags == os.O_RDONLY else "r+b")
 
 
+def _is_plain(path: Path) -> bool:
+    """Whether a plain file lies there: no folder, no link, and no pipe, which would be waited for."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _size(path: Path) -> int:
     """Bytes of a plain file; 0 where there is none."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return path.lstat().st_size if _is_plain(path) else 0
 
 
 def _check_end(source: Source, address: str, came: int, total: int | None) -> None:

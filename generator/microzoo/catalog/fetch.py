@@ -152,7 +152,8 @@ def _check_place(place: Path, *, force: bool) -> None:
         return
     if not (place / CARD).is_file():
         raise FetchError(f"{place}: holds something that is no entry", "choose another folder with --to")
-    listed = {CARD, BUILD} | {file["path"] for file in _card(place)["files"]}
+    card = _card(place, f"move {place} away or delete it, or choose another --to")
+    listed = {CARD, BUILD} | {file["path"] for file in card["files"]}
     if others := _others(place, listed):
         raise FetchError(f"{place}: holds {others[0]}, which is not part of the entry", "move it away, or choose another --to")
     if not force:
@@ -179,7 +180,7 @@ def _verify(staging: Path, version: Version, entry_id: str) -> None:
             raise FetchError(f"{staging / file.path}: has changed while it was fetched", "run the same command again")
     for path in _others(staging, {file.path for file in version.files}):
         (staging / path).unlink()
-    card = _card(staging)
+    card = _card(staging, "see that the source is a zoo")
     if card.get("id") != entry_id:
         raise FetchError(f"{entry_id}@{version.version}: its card is that of {card.get('id')!r}", "try another host")
     said = {(file["path"], f"{file.get('bytes')} {file.get('sha256')}") for file in card["files"]}
@@ -190,15 +191,15 @@ def _verify(staging: Path, version: Version, entry_id: str) -> None:
         raise FetchError(problem, "try another host")
 
 
-def _card(folder: Path) -> dict[str, Any]:
-    """The card of a folder, as far as a fetch reads it: newer cards may have more."""
+def _card(folder: Path, remedy: str) -> dict[str, Any]:
+    """The card of a folder, as far as a fetch reads it: newer cards may have more. Raises FetchError with `remedy`."""
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if isinstance(card, dict) and all(isinstance(file, dict) and isinstance(file["path"], str) for file in card["files"]):
             return card
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise FetchError(f"{folder / CARD}: is no card", f"see that the source is a zoo; delete {folder} if it is of no use")
+    raise FetchError(f"{folder / CARD}: is no card", remedy)
 
 
 def _put(staging: Path, place: Path, old: Path) -> None:

@@ -7,6 +7,7 @@ host that sends next to nothing is left.
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import socket
 import ssl
@@ -19,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import microzoo
@@ -97,13 +98,19 @@ class FolderSource:
         path = self._folder / address
         if not path.is_file():
             raise FetchError(f"{path}: no such file", f"give the folder of a site, which has {INDEX}")
-        try:
-            with path.open("rb") as file:
-                total = path.stat().st_size
-                file.seek(start)
-                yield Answer(start, total, iter(lambda: file.read(CHUNK), b""))
-        except OSError as error:
-            raise FetchError(f"{path}: cannot be read: {error.strerror}") from error
+        with _reading(path):
+            file = path.open("rb")
+        with file:
+            file.seek(start)
+            yield Answer(start, os.fstat(file.fileno()).st_size, self._chunks(file, path))
+
+    def _chunks(self, file: IO[bytes], path: Path) -> Iterator[bytes]:
+        while True:
+            with _reading(path):
+                chunk = file.read(CHUNK)
+            if not chunk:
+                return
+            yield chunk
 
 
 class WebSource:
@@ -245,6 +252,15 @@ def _promptly(
         answer.close()
         raise TimeoutError("timed out")
     return answer
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns an OSError of reading into a FetchError; one of writing what was read is not to pass through here."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchError(f"{path}: cannot be read: {error.strerror}", "see that the folder can be read") from error
 
 
 def persistently(patience: Patience, attempt: Callable[[], None]) -> None:
