@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from microzoo.build.job import JobBuild, Places
+from microzoo.build.key import job_key
 from microzoo.build.publish import Draft
+from microzoo.build.zoo import build
 from microzoo.catalog.store import Entry, damage, read_entry
+from microzoo.errors import CatalogError
 from microzoo.spec.load import load_jobs
 
 from ..pages.cards import Synthetic, synthetic  # noqa: TID252  # tests are no package with a name
@@ -40,8 +44,8 @@ def publish(made: Synthetic, zoo: Path) -> tuple[list[str], Entry]:
     job = next(job for job in load_jobs([ROOT / "specs/demo.toml"]) if job.place == "digits/cortex-m0plus-8k")
     notes = Notes()
     card = made.card.model_copy(update={"siblings": ("brisk-wren",)})
-    build = JobBuild(job, Places(zoo, zoo.parent / "work", "cpu"), None, notes)
-    assert build._publish([Draft(card, made.files)], made.build) == [card.id]
+    current = JobBuild(job, Places(zoo, zoo.parent / "work", "cpu"), None, notes)
+    assert current._publish([Draft(card, made.files)], made.build) == [card.id]
     return notes.lines, read_entry(zoo / card.id)
 
 
@@ -61,3 +65,15 @@ def test_a_damaged_entry_is_replaced_with_a_note(made: Synthetic, tmp_path: Path
     (line,) = lines
     assert f"{folder / name}: " in line and line.endswith("replaced, and when it was first published is lost")
     assert entry.build is not None and entry.build.first_published_utc is None, "not known, so not said"
+
+
+def test_an_entry_that_is_up_to_date_but_damaged_ends_a_build_at_once(made: Synthetic, tmp_path: Path) -> None:
+    (job,) = (job for job in load_jobs([ROOT / "specs/demo.toml"]) if job.place == "digits/cortex-m0plus-8k")
+    zoo, names = tmp_path / "zoo", ("one", "two")
+    for name in names:
+        update = {"id": f"{job.place}/{name}", "siblings": names, "key": job_key(job)}
+        folder = replace(made, card=made.card.model_copy(update=update)).write(zoo)
+        (folder / "model.tflite").unlink()
+    places = Places(zoo, tmp_path / "work", "cpu")
+    with pytest.raises(CatalogError, match=r"one/model\.tflite: missing \(and 1 more\); restore the file, or build again with"):
+        build([job], places, Notes(), seconds=None, force=False, reuse=False, render=lambda: tmp_path)

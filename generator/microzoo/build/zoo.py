@@ -12,7 +12,7 @@ from microzoo.build.key import job_key, search_identity
 from microzoo.build.report import Report
 from microzoo.build.scratch import history_path
 from microzoo.catalog.lock import locked
-from microzoo.catalog.store import clear_leftovers, damage, entries
+from microzoo.catalog.store import clear_leftovers, damage, entries, read_entry
 from microzoo.errors import CatalogError, MicrozooError, TrainingError
 from microzoo.search.history import count_evaluations
 from microzoo.spec.load import Job
@@ -128,7 +128,7 @@ def _share(job: Job, seconds: float | None, left: int) -> float | None:
 
 
 def _check_files(zoo: Path, ids: Sequence[str]) -> None:
-    for entry in entries(zoo):
-        if entry.card.id in ids and (problems := damage(entry)):
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise CatalogError(problems[0] + more, "restore the file, or build again with --force")
+    problems = [problem for entry_id in ids for problem in damage(read_entry(zoo / entry_id))]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise CatalogError(problems[0] + more, "restore the file, or build again with --force")
