@@ -11,6 +11,7 @@ import numpy as np
 
 from microzoo.build.exports import export_files
 from microzoo.build.golden import golden_vectors
+from microzoo.data.readers import READERS
 from microzoo.export.c import c_sources
 from microzoo.export.onnx import onnx
 from microzoo.export.tflite import tflite
@@ -18,6 +19,8 @@ from microzoo.graph.graph import Graph
 from microzoo.graph.integer import IntegerModel, IntegerWeights, Quantisation
 from microzoo.graph.ops import Add, Conv, Dense, Depthwise, Flatten, MaxPool, weight_shape
 from microzoo.spec.dataset import DatasetSpec
+
+from ..data.recordings import beeps, sound_spec, tar  # noqa: TID252
 
 
 def residual_model(filters: int = 4, channels: int = 1) -> IntegerModel:
@@ -77,6 +80,19 @@ def write_full_entry(folder: Path, model: IntegerModel, kind: str = "uint8") -> 
     """All that is published today: also a file with float ends, wasm, pre-processing, golden vectors, a self test."""
     spec = dataset_spec()
     golden = golden_vectors(spec, *raw_validation(kind), model, seed=0)
+    exported = export_files(model, spec, golden)
+    assert exported.left_out == ()
+    for path, content in exported.files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def write_sound_entry(folder: Path, model: IntegerModel, *, redistributable: bool = True) -> Path:
+    """All that is published of a model of sound."""
+    spec = sound_spec(licence={"name": "CC0-1.0", "redistributable": redistributable})
+    raw = READERS["wav"].read("beeps", spec, {"archive": tar(beeps(count=4))})
+    golden = golden_vectors(spec, raw.x, raw.y, model, 0, raw.sound)
     exported = export_files(model, spec, golden)
     assert exported.left_out == ()
     for path, content in exported.files.items():
