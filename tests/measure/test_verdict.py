@@ -40,6 +40,26 @@ def test_runtime_c_to_the_byte():
     assert (compute.name, compute.need, compute.have, compute.unit, compute.fits) == ("compute", 1000, 1000, "macs", True)
 
 
+def test_what_the_front_end_of_sound_takes_is_added_and_the_deeper_stack_counts():
+    heard = FIGURES | {
+        "c_stack": figure(200, "estimated"),
+        "c_features_ram": figure(2700),
+        "c_features_flash": figure(2600),
+        "c_features_stack": figure(164, "estimated"),
+        "predicted_features_ram": figure(2720, "predicted"),
+        "predicted_features_flash": figure(2700, "predicted"),
+    }
+    ram, flash, _ = limits(target(), heard)
+    assert (ram.need, ram.kind, flash.need, flash.kind) == (10700, "estimated", 67601, "measured")
+    ram, _, _ = limits(target(), heard | {"c_features_stack": figure(264, "estimated")})
+    assert ram.need == 10700 + 64
+    absent = heard | {name: figure(None) for name in ("c_features_ram", "c_features_flash", "c_features_stack")}
+    ram, flash, _ = limits(target(), absent)
+    assert (ram.need, ram.kind, flash.need, flash.kind) == (10720, "predicted", 67701, "predicted")
+    ram, flash, _ = limits(target("tflm"), heard)
+    assert (ram.need, flash.need) == (9700, 20000 + TFLM_CODE_BYTES + 2600)
+
+
 def test_without_a_compiler_the_prediction_stands_in_and_says_so():
     absent = FIGURES | {"c_ram": figure(None, "estimated"), "c_flash": figure(None)}
     ram, flash, _ = limits(target(), absent)

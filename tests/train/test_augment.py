@@ -85,3 +85,33 @@ def test_the_data_is_not_copied():
     assert any(value.data_ptr() == x.data_ptr() for value in held)
     own = sum(value.nbytes for value in held if value.data_ptr() not in (x.data_ptr(), batches.labels.data_ptr()))
     assert own < x.nbytes / 10
+
+
+def test_half_of_the_samples_get_a_background_up_to_its_height_and_nothing_is_lowered():
+    quiet = torch.full((20, 5, 4, 2), -1.0)
+    quiet[:, 0] = 3.0
+    augmentation = Augmentation(fill=-1.0, floor=2.0, floor_deviation=0.01)
+    batches = Batches(quiet, Y, ORDER, augmentation, np.random.default_rng(0))
+    heights = []
+    for step in range(len(ORDER)):
+        x = batches(torch.tensor([step]))[0].numpy()
+        assert (x[:, 0] == 3.0).all(), "what is louder stays"
+        for sample in x[:, 1:]:
+            lifted = sample > -1.0
+            assert not lifted.any() or sample.mean() < -0.95 or lifted.all()
+            heights.append(float(np.median(sample)) if lifted.all() else None)
+    without = heights.count(None) / len(heights)
+    # 640 draws: the standard error of a half is 0.02.
+    assert without == pytest.approx(0.5, abs=0.08)
+    found = np.array([height for height in heights if height is not None])
+    assert found.min() < -0.8 and 0.8 < found.max() < 1.05
+    np.testing.assert_allclose(np.quantile(found, [0.25, 0.5, 0.75]), [-0.5, 0.0, 0.5], atol=0.2)
+
+
+def test_background_and_noise_together_are_the_sum_of_both():
+    both, labels = batch(Augmentation(fill=-9.0, floor=9.0, floor_deviation=0.1, noise=0.3), 0)
+    alone, again = batch(Augmentation(fill=-9.0, floor=9.0, floor_deviation=0.1), 0)
+    noise, _ = batch(Augmentation(noise=0.3), 0)
+    np.testing.assert_array_equal(labels, again)
+    assert both.shape == alone.shape == noise.shape
+    assert (both - alone).std() == pytest.approx(0.3, rel=0.12)
