@@ -63,15 +63,16 @@ def test_every_class_that_fits_in_is_covered_and_the_seed_decides(model):
         labels = rng.permutation(np.arange(200) % classes)
         raw = np.broadcast_to(np.arange(200, dtype=np.uint8)[:, None, None, None], (200, *model.graph.input_shape))
         spec = spec_for(model, classes)
-        chosen, found, source = golden_inputs(spec, raw, labels, 5)
+        inputs = golden_inputs(spec, raw, labels, 5)
+        chosen, found, source = inputs.raw, inputs.label, inputs.source
         assert source == "validation" and len(found) == count
         assert np.array_equal(found, labels[chosen[:, 0, 0, 0]]), "labels go with their inputs"
         assert len(np.unique(chosen[:, 0, 0, 0])) == count and len(np.unique(found)) == min(classes, count)
-        again, other = golden_inputs(spec, raw, labels, 5)[0], golden_inputs(spec, raw, labels, 6)[0]
+        again, other = golden_inputs(spec, raw, labels, 5).raw, golden_inputs(spec, raw, labels, 6).raw
         assert np.array_equal(chosen, again) and not np.array_equal(chosen, other)
     lone = np.zeros(200, np.int64)
     lone[[3, 7]] = 1, 2
-    assert {1, 2} <= set(golden_inputs(spec_for(model, 3), raw, lone, 0)[1].tolist()), "rare classes are there too"
+    assert {1, 2} <= set(golden_inputs(spec_for(model, 3), raw, lone, 0).label.tolist()), "rare classes are there too"
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
@@ -79,7 +80,8 @@ def test_data_that_may_not_be_shipped_is_not(model, kind):
     rng = np.random.default_rng(1)
     raw = np.full((50, *model.graph.input_shape), 77).astype(kind)
     spec = spec_for(model, 10, redistributable=False, high=16.0)
-    chosen, labels, source = golden_inputs(spec, raw, rng.integers(0, 10, 50), 0)
+    inputs = golden_inputs(spec, raw, rng.integers(0, 10, 50), 0)
+    chosen, labels, source = inputs.raw, inputs.label, inputs.source
     assert source == "synthetic" and chosen.dtype == raw.dtype and len(chosen) == 10 and set(labels.tolist()) == {-1}
     assert chosen.min() == 0 and chosen.max() == 16 and (chosen[0] == 0).all() and (chosen[1] == 16).all()
     assert len(np.unique(chosen.reshape(10, -1), axis=0)) == 10
@@ -122,6 +124,7 @@ def test_a_damaged_file_is_named(golden, tmp_path):
         "input": golden.input[:-1],
         "output": golden.output[:, 0],
         "label": golden.label.astype(np.int64),
+        "sound": np.zeros((len(golden), 9), np.int32),
     }.items():
         path.write_bytes(golden_bytes(Golden(**{**vars(golden), name: wrong})))
         with pytest.raises(CatalogError, match=rf"golden\.npz: {name} is "):
