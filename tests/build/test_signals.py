@@ -136,6 +136,29 @@ def test_a_window_of_sensor_values_is_built_and_verifies(built: Workshop) -> Non
     built.zoo("verify", "motion/cortex-m4-64k/accurate")
 
 
+@pytest.mark.arm
+@pytest.mark.tflm
+def test_where_data_have_no_address_entries_stay_and_all_but_the_test_split_is_verified(
+    built: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = replace(built, folder=shutil.copytree(built.folder, tmp_path / "elsewhere"))
+    monkeypatch.setenv("MICROZOO_DATA", str(tmp_path / "nothing"))
+    before = {path: path.read_bytes() for path in entry_of(workshop, "motion").rglob("*") if path.is_file()}
+    said = workshop.zoo("build", "specs/motion.toml", "--force")
+    reason = "motion: motion.npz is not on this machine and has no address to download it from"
+    assert f"kept as it is: {reason}" in said.stdout + said.stderr
+    assert before == {path: path.read_bytes() for path in entry_of(workshop, "motion").rglob("*") if path.is_file()}
+    found = json.loads(workshop.zoo("verify", "motion/cortex-m4-64k/accurate", "--json").stdout)["differences"]
+    assert [(each["what"], each["excused"]) for each in found] == [("test split", reason)]
+    # What is wrong with a file is still found, and nothing can be built anew.
+    golden = entry_of(workshop, "motion") / "golden.npz"
+    golden.write_bytes(golden.read_bytes()[:-1])
+    workshop.zoo("verify", "motion/cortex-m4-64k/accurate", code=1)
+    shutil.rmtree(entry_of(workshop, "motion"))
+    refused = workshop.zoo("build", "specs/motion.toml", code=1)
+    assert "motion.npz is not at" in refused.stderr and "put it there" in refused.stderr
+
+
 def test_the_search_leaves_the_front_end_its_memory(built: Workshop) -> None:
     (job,) = load_jobs([built.folder / "specs/beeps.toml"])
     needs, limits = front_end_bytes(front_end_of(job.dataset), "cortex-m4"), limits_of(job)

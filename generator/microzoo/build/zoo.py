@@ -13,6 +13,7 @@ from microzoo.build.report import Report
 from microzoo.build.scratch import history_path
 from microzoo.catalog.lock import locked
 from microzoo.catalog.store import clear_leftovers, damage, entries, read_entry
+from microzoo.data.load import out_of_reach
 from microzoo.errors import CatalogError, MicrozooError, TrainingError
 from microzoo.search.history import count_evaluations
 from microzoo.spec.load import Job
@@ -87,7 +88,7 @@ def build(
 
     seconds: time budget of the whole call, shared evenly among what is still to do; None: each spec's own. reuse: whether new
     searches take over evaluations of others. render: the last stage. A job that fails does not stop the others, nor the site;
-    what failed is raised at the end.
+    what failed is raised at the end. Entries that are up to date stay, even with `force`, where their data are out of reach.
     """
     with locked(places.zoo), locked(places.work):
         clear_leftovers(places.zoo)
@@ -95,12 +96,14 @@ def build(
         ids: list[str] = []
         todo = []
         for item in plans:
-            if force or not item.entry_ids:
+            reason = out_of_reach(item.job.dataset_name, item.job.dataset) if force and item.entry_ids else None
+            if not item.entry_ids or (force and reason is None):
                 todo.append(item.job)
                 continue
             _check_files(places.zoo, item.entry_ids)
             ids.extend(item.entry_ids)
-            report.note(f"{item.job.place}: up to date, checksums of {len(item.entry_ids)} verified")
+            kept = f"; kept as it is: {reason}" if reason else ""
+            report.note(f"{item.job.place}: up to date, checksums of {len(item.entry_ids)} verified{kept}")
         errors: list[MicrozooError] = []
         for number, job in enumerate(todo):
             report.job(job.place, number + 1, len(todo))

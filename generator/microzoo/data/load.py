@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from microzoo.data.arrays import Dataset, Inputs, Part, Raw, RawData
-from microzoo.data.cache import fetch
+from microzoo.data.cache import fetch, is_present
 from microzoo.data.readers import READERS
 from microzoo.data.split import Indices, group_cut, stratified_cut
 from microzoo.errors import DataError
@@ -28,6 +28,12 @@ def checksum(spec: DatasetSpec) -> str:
         fields["logmel"] = LOGMEL_VERSION
     fields["sources"] = {source.role: source.checksum for source in spec.sources}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def out_of_reach(name: str, spec: DatasetSpec) -> str | None:
+    """Which file of a dataset is not on this machine and has no address to come from; None where all may be had."""
+    lost = [source.file for source in spec.sources if not source.urls and not is_present(name, source)]
+    return f"{name}: {', '.join(lost)} is not on this machine and has no address to download it from" if lost else None
 
 
 def load(name: str, spec: DatasetSpec) -> Dataset:
