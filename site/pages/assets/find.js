@@ -133,6 +133,9 @@
       const rival = figure.querySelector(".mz-rival-key");
       if (rival) rival.hidden = !figure.querySelector('.mz-rival[display="inline"]');
     }
+    if (!fields.rivals) return;
+    const rivals = [...document.querySelectorAll("[data-plot]:not(.mz-nothing) .mz-rival")];
+    fields.rivals.closest("label").hidden = !rivals.some((each) => key in JSON.parse(each.dataset.costs));
   };
 
   const shownRecords = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => records.get(row.dataset.entry));

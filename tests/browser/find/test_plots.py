@@ -85,6 +85,23 @@ def test_others_results_are_hollow_named_sourced_and_can_be_hidden(view):
     assert named() == [] and not key.is_visible()
 
 
+def test_the_box_that_hides_others_results_is_there_where_there_are_such(view):
+    page = view()
+    rivals = of_dataset(RIVALS, "mnist") + of_dataset(RIVALS, "fashion-mnist") + of_dataset(RIVALS, "digits")
+    box = page.get_by_label("hide what others published")
+    seen = {}
+    for axis in AXES:
+        page.get_by_label("Plot accuracy against").select_option("" if axis.key == "ram" else axis.key)
+        seen[axis.key] = box.is_visible()
+    assert seen == {axis.key: any(rival.on(axis.key) for rival in rivals) for axis in AXES}
+    assert set(seen.values()) == {True, False}
+    page.get_by_label("Plot accuracy against").select_option("flash")
+    box.check()
+    assert box.is_visible(), "what was hidden can be shown again"
+    page.get_by_label("Text").fill("nothing like it")
+    assert not box.is_visible(), "no plot is left"
+
+
 def test_a_dataset_page_has_its_plot_and_axis_too(look, home, found):
     page = look()
     page.goto(home.replace("index.html", "datasets/mnist.html#?x=instructions&sort=ram"))
