@@ -29,8 +29,8 @@ def test_axe_finds_nothing_in_light_and_dark(visit, axe, host, name):
     assert axe(page) == []
     ground = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(ground)
-    if page.locator("[data-md-component=palette]").count():
-        page.locator("label[title='Switch to dark mode']").click()
+    if page.locator(".mz-scheme").count():
+        page.get_by_role("button", name="Switch to dark mode").click()
         page.locator("body[data-md-color-scheme=slate]").wait_for()
     else:  # a page without the theme follows what the browser is told
         page.emulate_media(color_scheme="dark")

@@ -92,7 +92,7 @@ def test_dark_mode_toggles_and_drawings_follow(page, site):
     page.goto((site / MODEL).as_uri())
     fill = "getComputedStyle(document.querySelector('.mz-box-title')).fill"
     before = page.evaluate(fill)
-    page.locator("label[title='Switch to dark mode']").click()
+    page.get_by_role("button", name="Switch to dark mode").click()
     assert page.locator("body").get_attribute("data-md-color-scheme") == "slate"
     assert page.evaluate(fill) != before
 

@@ -30,7 +30,7 @@ def test_marks_lie_where_their_numbers_say():
     root = parse(scatter(marks, title="t", x_label="RAM", height=352))
     ticks = [node.text for node in root.iter("text") if node.get("class") == "mz-tick"]
     assert ticks[0] == "88 %" and "96 %" in ticks and "16 KB" in ticks
-    moved = [list(map(float, re.findall(r"[\d.]+", node.get("transform")))) for node in root.iter("g") if node.get("transform")]
+    moved = [list(map(float, re.findall(r"[\d.]+", node.get("transform")))) for node in root.iter("a") if node.get("transform")]
     assert moved[1][0] == pytest.approx(LEFT + (RIGHT - LEFT) / 2, abs=0.1)
     assert moved[1][1] == pytest.approx(300 - (300 - TOP) * (0.93 - 0.88) / (0.96 - 0.88), abs=0.1)
     assert [node.get("href") for node in root.iter("a")] == ["a.html", "b.html", "c.html"]
@@ -130,3 +130,11 @@ def test_counts_have_ticks_of_1_2_5():
     root = parse(scatter([Mark(30_000, 0.9, 0, "o", "a"), Mark(900_000, 0.9, 0, "o", "b")], title="t", x_label="x", x_as="count"))
     ticks = [node.text for node in root.iter("text") if node.get("class") == "mz-tick"]
     assert [tick for tick in ticks if "%" not in tick] == ["20 K", "50 K", "100 K", "200 K", "500 K", "1 M"]
+
+
+def test_a_mark_costs_a_page_three_elements():
+    # A phone styles every one of them, and a home page has 200 marks: link, shape, and the words that a mouse shows.
+    few, more = (
+        parse(scatter([Mark(2048 + i, 0.9, 0, "m", "m.html") for i in range(n)], title="t", x_label="RAM")) for n in (1, 11)
+    )
+    assert (len(list(more.iter())) - len(list(few.iter()))) / 10 == 3

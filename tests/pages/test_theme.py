@@ -1,3 +1,7 @@
+import re
+
+import pytest
+
 from microzoo.pages.theme import mended
 
 
@@ -32,3 +36,13 @@ def test_the_mended_places_are_in_every_page_of_a_site(site):
         ):
             assert html.count(part) == 1, (page, part)
     assert 'aria-labelledby="__nav_5_6_title"' in (site / "develop/decisions/latency.html").read_text()
+
+
+@pytest.mark.parametrize("page", ["index.html", "method.html", "404.html", "models/digits/tiny-2k/brisk-wren/index.html"])
+def test_no_script_holds_up_the_first_paint(site, page):
+    html = (site / page).read_text()
+    tags = re.findall(r"<script[^>]* src=[^>]*>", html)
+    assert len(tags) >= 6 and [tag for tag in tags if " defer" not in tag] == []
+    assert (
+        html.index('class="md-header__button md-icon mz-scheme') < html.index("prefers-color-scheme: dark") < html.index("<main")
+    )

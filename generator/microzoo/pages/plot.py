@@ -202,10 +202,15 @@ def history(points: Sequence[SearchPoint], published: int, *, title: str, height
 def _mark(mark: Mark, px: float, py: float, on_front: bool) -> Markup:
     kind = f"mz-mark mz-s{mark.series % SERIES}" + (" mz-on-front" if on_front else "")
     shape = element("path", element("title", mark.words), d=SHAPES[mark.series % SERIES], class_=kind)
-    moved = element("g", shape, transform=f"translate({xy(px, py)})")
     # The table leads to the same pages: a reader with a keyboard is spared a stop at each mark.
     return element(
-        "a", moved, href=mark.href, aria_label=mark.words, data_entry=mark.id or None, tabindex=-1 if mark.id else None
+        "a",
+        shape,
+        href=mark.href,
+        aria_label=mark.words,
+        data_entry=mark.id or None,
+        tabindex=-1 if mark.id else None,
+        transform=f"translate({xy(px, py)})",
     )
 
 

@@ -103,7 +103,7 @@
     }
     svg.querySelector("path.mz-front").setAttribute("d", `${stairs}H${round(width - RIGHT)}`);
     shown.forEach((each, index) => {
-      move(each.link.firstElementChild, x(each.x), y(each.y));
+      move(each.link, x(each.x), y(each.y));
       each.link.querySelector("path").classList.toggle("mz-on-front", front.includes(index));
     });
     for (const each of hollow) {

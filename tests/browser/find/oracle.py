@@ -34,9 +34,7 @@ def fits(row, *, ram=None, flash=None, clock=None, core=None, ms=None, npu=False
 
 def marks(page, dataset):
     """id -> (x, y) of the marks of a plot that are shown, and whether each is on the front."""
-    each = (
-        "[one.dataset.entry, one.firstElementChild.getAttribute('transform'), one.querySelector('path').matches('.mz-on-front')]"
-    )
+    each = "[one.dataset.entry, one.getAttribute('transform'), one.querySelector('path').matches('.mz-on-front')]"
     drawn = f"all => all.filter((one) => one.getAttribute('display') !== 'none').map((one) => {each})"
     found = page.eval_on_selector_all(f"figure[data-plot={dataset}] a[data-entry]", drawn)
     return {name: ([float(each) for each in re.findall(r"[\d.]+", place)], front) for name, place, front in found}
