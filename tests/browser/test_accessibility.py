@@ -2,7 +2,7 @@
 
 import pytest
 
-from .kinds import GENERATED, HOSTILE, WRITTEN
+from .kinds import GENERATED, HOSTILE, MODEL, WRITTEN
 
 pytestmark = [pytest.mark.browser]
 
@@ -38,3 +38,13 @@ def test_axe_finds_nothing_in_light_and_dark(visit, axe, host, name):
     assert axe(page, rules=OF_COLOURS) == []
     if page.locator("header").count():
         assert axe(page, within="header") == []
+
+
+@pytest.mark.axe
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["index.html", MODEL, "targets/index.html", "cards.html", "develop/decisions/npm.html"])
+def test_no_target_is_small_or_lies_under_another(visit, axe, host, name, width):
+    """A rule of WCAG 2.2 that axe leaves off. Of the decisions, the last: its list of pages is scrolled to where it stands."""
+    page = visit(name, host=host, width=width)
+    page.wait_for_load_state("networkidle")
+    assert axe(page, rules=["target-size"]) == []
