@@ -11,11 +11,16 @@ CARD = MODEL.replace("index.html", "card.html")
 SWITCH = {"slate": "Switch to light mode", "default": "Switch to dark mode"}
 
 
+def ground(page):
+    """Red, green and blue of what the page stands on."""
+    found = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return tuple(int(part) for part in found.removeprefix("rgb(").removesuffix(")").split(","))
+
+
 def shows(page, scheme):
     """Waits for a scheme, and holds what the page shows to it."""
     page.locator(f"body[data-md-color-scheme={scheme}]").wait_for()
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (max(int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")) < 120) == (scheme == "slate")
+    assert (max(ground(page)) < 120) == (scheme == "slate")
     if page.locator(".mz-scheme").count():
         assert page.get_by_role("button", name=SWITCH[scheme]).is_visible()
         assert page.locator(".mz-scheme svg").filter(visible=True).count() == 1
@@ -68,6 +73,29 @@ def test_where_nothing_may_be_kept_the_switch_works_all_the_same(visit):
     page.reload()
     page.locator(".mz-scheme").click()
     assert shows(page, "slate")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", MODEL, "cards.html", CARD])
+def test_without_scripts_the_system_decides(visit, name, dark):
+    page = visit(name, dark=dark, script=False)
+    assert page.locator(".mz-scheme").filter(visible=True).count() == 0
+    assert ground(page) == ((23, 27, 31) if dark else (255, 255, 255))  # --mz-paper
+
+
+COLOURS = """() => {
+  const drawn = [...document.querySelectorAll("body, article *, .md-footer *")].filter((one) => one.checkVisibility());
+  const of = ({ color, backgroundColor, fill, borderColor }) => [color, backgroundColor, fill, borderColor];
+  return drawn.filter((one) => !one.closest(".mz-scripted, button, thead, .mz-example"))
+    .map((one) => [one.tagName, one.getAttribute("class"), ...of(getComputedStyle(one))].join());
+}"""
+
+
+@pytest.mark.parametrize("name", ["index.html", "cards.html"])
+def test_dark_has_the_same_colours_with_scripts_and_without(visit, name):
+    still = set(visit(name, dark=True, script=False).evaluate(COLOURS))
+    assert len(still) > 10
+    assert still <= set(visit(name, dark=True).evaluate(COLOURS)), "with scripts there are elements more, and no other colours"
 
 
 CHANGES = """() => {

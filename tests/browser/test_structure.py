@@ -73,6 +73,7 @@ def test_without_the_theme_the_core_is_in_order(browser, site, name):
     assert tops == sorted(tops)
     assert page.locator("main article table").count()
     page.locator("main article table a").filter(visible=True).first.click()
+    page.wait_for_load_state("domcontentloaded")
     assert page.locator("main h1").count() == 1
     context.close()
 

@@ -19,8 +19,8 @@ def rules(css):
 
 def test_colours_and_rules_are_those_of_the_style_sheet():
     site = rules(CSS)
-    for selector, colours in ((":root", LIGHT), ('[data-md-color-scheme="slate"]', DARK)):
-        assert {f"--mz-{name}: {value}" for name, value in colours.items()} <= site[selector]
+    assert LIGHT.keys() == DARK.keys()
+    assert {f"--mz-{name}: light-dark({light}, {DARK[name]})" for name, light in LIGHT.items()} <= site[":root"]
     own = {".mz-svg", ".mz-svg .mz-head", ".mz-paper"}
     for selector, body in rules(RULES).items():
         if selector == ".mz-svg text":

@@ -37,13 +37,13 @@ def card_page(entry: Entry, root: str, title: str) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="color-scheme" content="light">
+<meta name="color-scheme" content="light dark">
 <title>The card of {shown} - Microzoo</title>
 <link rel="icon" href="{root}assets/icon.svg">
 <link rel="stylesheet" href="{root}assets/microzoo.css">
 <link rel="stylesheet" href="{root}assets/trust.css">
 </head>
-<body class="mz-card-page" data-md-color-scheme="default">
+<body class="mz-card-page" data-md-color-scheme="system">
 <script src="{root}assets/scheme.js"></script>
 <main>
 <p><a href="index.html">{shown}</a></p>
