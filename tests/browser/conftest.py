@@ -1,8 +1,8 @@
 """What the tests in a browser share: two sites, one Chromium for each worker, and pages that fail their test on any fault.
 
 `visit("index.html")` opens a page of the small site from its file, `visit("index.html", host=host)` one that `host` serves;
-`dark`, `script`, `width`, `touch`, `media`, `site` choose the rest. When the test ends every page that it opened must have stayed
-without errors, warnings, failed loads and requests for anything else; a test that expects one empties `page.faults`.
+`dark`, `script`, `width`, `touch`, `media`, `still`, `site` choose the rest. When the test ends every page that it opened must
+have stayed without errors, warnings, failed loads and requests for anything else; a test that expects one empties `page.faults`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ..conftest import NODE_PACKAGES  # noqa: TID252  # tests are no package that could be named from its root
-from ..pages.sites import big_site_of, site_of  # noqa: TID252
+from ..pages.sites import big_site_of, site_of, tried_site_of  # noqa: TID252
+from . import trying
 from .serving import Host, serving
 
 ARGUMENTS = (
@@ -41,6 +42,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def big_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The published zoo and 204 synthetic entries."""
     return big_site_of(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published entries, and others that can be tried."""
+    return tried_site_of(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def zoo(tried: Path) -> Path:
+    """The entries that can be tried."""
+    return tried.parent / "zoo"
+
+
+@pytest.fixture
+def tried_host(tried: Path) -> Iterator[Host]:
+    """Those over http."""
+    with serving(tried) as host:
+        yield host
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +97,13 @@ def visit(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
         height: int = 900,
         touch: bool = False,
         media: str | None = None,
+        still: bool = True,
     ) -> Any:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
-            reduced_motion="reduce",
+            reduced_motion="reduce" if still else "no-preference",
             has_touch=touch,
             is_mobile=touch,
             accept_downloads=True,
@@ -100,6 +121,28 @@ def visit(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
     for context, _ in opened:
         context.close()
     assert [fault for _, faults in opened for fault in faults] == []
+
+
+@pytest.fixture
+def opened(visit: Callable[..., Any], tried: Path) -> Callable[..., Any]:
+    """`opened(id)`: the page of an entry that can be tried; more as `visit` takes it."""
+
+    def opened(entry_id: str, end: str = "", **how: Any) -> Any:
+        page = visit(f"models/{entry_id}/index.html{end}", site=tried, **how)
+        page.set_default_timeout(trying.PATIENCE)
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def start(opened: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with the model running."""
+
+    def start(entry_id: str, **how: Any) -> Any:
+        return trying.run(opened(entry_id, **how))
+
+    return start
 
 
 def address_of(site: Path, name: str) -> str:

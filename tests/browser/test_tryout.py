@@ -11,8 +11,7 @@ from microzoo.catalog.golden import read_golden
 from microzoo.catalog.store import entries, read_entry
 
 from ..conftest import NODE_PACKAGES  # noqa: TID252  # tests are no package that could be named from its root
-from ..pages.sites import tried_site_of  # noqa: TID252
-from .serving import serving
+from .trying import column, run, said, shown_class
 
 pytestmark = pytest.mark.browser
 
@@ -20,69 +19,10 @@ REAL = "digits/cortex-m4-64k/real"  # float32 raw values
 MASS = "mnist/cortex-m4-64k/whole"  # centred by mass, as MNIST is
 COLOUR = "mnist/cortex-m4-64k/colour"
 BARE = "mnist/tiny-2k/bare"
-PATIENCE = 60_000  # milliseconds: 14 MB of wasm are compiled
-
-
-@pytest.fixture(scope="module")
-def tried(tmp_path_factory):
-    return tried_site_of(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def zoo(tried):
-    return tried.parent / "zoo"
-
-
-@pytest.fixture
-def tried_host(tried):
-    with serving(tried) as host:
-        yield host
-
-
-@pytest.fixture
-def opened(visit, tried):
-    """`opened(id)`: the page of an entry; more as `visit` takes it."""
-
-    def opened(entry_id, end="", **how):
-        page = visit(f"models/{entry_id}/index.html{end}", site=tried, **how)
-        page.set_default_timeout(PATIENCE)
-        return page
-
-    return opened
-
-
-@pytest.fixture
-def start(opened):
-    """The same with the model running."""
-
-    def start(entry_id, **how):
-        return run(opened(entry_id, **how))
-
-    return start
-
-
-def run(page):
-    page.get_by_role("button", name="Run the model here").click()
-    page.locator(".mz-try-best").wait_for()
-    assert page.locator(".mz-try-fault").inner_text() == ""
-    return page
 
 
 def of(zoo, dataset):
     return next(entry for entry in entries(zoo) if entry.card.dataset.name == dataset and entry.card.id != REAL)
-
-
-def column(page, number):
-    cells = page.locator(f".mz-try-scores tbody td:nth-child({number})").all_inner_texts()
-    return [int(cell) for cell in cells]
-
-
-def shown_class(page):
-    return page.locator(".mz-try-scores tbody .mz-try-best th").inner_text()
-
-
-def said(page, words):
-    page.locator(".mz-try-verdict", has_text=re.compile(re.escape(words))).wait_for()
 
 
 @pytest.mark.parametrize("way", ["file", "http"])

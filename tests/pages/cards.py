@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,11 @@ from microzoo.catalog.card import (
     Tensor,
 )
 from microzoo.catalog.store import write_entry
+
+if TYPE_CHECKING:
+    from microzoo.data.arrays import Labels, Raw
+    from microzoo.graph.integer import IntegerModel
+    from microzoo.spec.dataset import DatasetSpec
 
 TARGETS = {"tiny-2k": (2, 16), "cortex-m0plus-8k": (8, 32), "cortex-m4-64k": (64, 64), "cortex-m4-256k": (256, 1024)}
 DATASETS = {
@@ -56,37 +62,45 @@ def published(
 
     kind: of a raw value. redistributable: whether samples of the data may be shipped.
     """
-    from microzoo.build.exports import export_files, published_files
+    from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
+
+    spec = dataset_spec(redistributable, channels)
+    return with_files(
+        synthetic(dataset, "cortex-m4-64k", name), residual_model(channels=channels), spec, *raw_validation(kind, channels)
+    )
+
+
+def with_files(base: Synthetic, model: IntegerModel, spec: DatasetSpec, raw: Raw, labels: Labels) -> Synthetic:
+    """`base` with the real files of a model, and what its card says of them. raw, labels: the validation split."""
+    from microzoo.build.exports import export_files, published_files, raw_type
     from microzoo.build.golden import golden_vectors
     from microzoo.catalog.card import GoldenRecord
     from microzoo.data.load import checksum
 
-    from ..measure.files import dataset_spec, raw_validation, residual_model  # noqa: TID252
-
-    model, spec = residual_model(channels=channels), dataset_spec(redistributable, channels)
-    golden = golden_vectors(spec, *raw_validation(kind, channels), model, 0)
+    golden = golden_vectors(spec, raw, labels, model, 0)
     files = export_files(model, spec, golden).files
-    base = synthetic(dataset, "cortex-m4-64k", name)
-    card = base.card
+    card, classes = base.card, len(spec.classes)
     ends = [
         Tensor(shape=shape, scale=end.scale, zero_point=end.zero_point)
-        for shape, end in (((6, 6, channels), model.tensors["x"]), ((3,), model.tensors["y"]))
+        for shape, end in ((spec.input_shape, model.tensors["x"]), ((classes,), model.tensors["y"]))
     ]
     record = {
-        "input_shape": (6, 6, channels),
+        "input_shape": spec.input_shape,
         "classes": spec.classes,
         "checksum": checksum(spec),
         "train": 200,
-        "validation": 50,
+        "validation": len(labels),
+        "sound": spec.sound,
+        "signal": spec.signal,
     }
     changes = {
         "dataset": card.dataset.model_copy(update=record),
         "input": ends[0],
         "output": ends[1],
-        "preprocessing": Preprocessing(**spec.preprocess.model_dump(), raw_type=kind),
+        "preprocessing": Preprocessing(**spec.preprocess.model_dump(), raw_type=raw_type(golden)),
         "golden": GoldenRecord(n=len(golden), source=golden.source, seed=0),
         "files": published_files(files, {file.path: file.accuracy for file in card.files}),
-        "confusion": tuple(row[:3] for row in card.confusion[:3]),
+        "confusion": tuple(row[:classes] for row in card.confusion[:classes]),
     }
     return Synthetic(card.model_copy(update=changes), base.build, files)
 

@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from microzoo.catalog.golden import golden_bytes, read_golden
 from microzoo.catalog.store import Entry
 from microzoo.errors import SiteError
 from microzoo.pages.site import render
-from microzoo.pages.tryout import DRAWINGS, kind_of, tryout
+from microzoo.pages.tryout import DRAWINGS, Kind, kind_of, tryout
 from microzoo.pages.webruntime import MODULE, WASM, web_runtime
 from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
 
 from .cards import published, synthetic
+from .senses import motion
 from .sites import ROOT
 
 TEMPLATES = ROOT / "site" / "templates"
@@ -165,12 +167,33 @@ def test_kinds_of_data(shape, raw, kind):
     assert kind_of(card.model_copy(update=changes)) == kind
 
 
+def test_what_the_card_says_of_the_data_comes_before_its_shape(tmp_path):
+    made = motion()
+    signal = made.card.dataset.signal
+    found = tryout(Entry(made.write(tmp_path), made.card, made.build))
+    _, model = received(found.files["tryout/model.js"])
+    assert found.kind == model["kind"] == "motion"
+    expected = {"rateHz": 102.5, "channels": list(signal.channels), "units": ["g"] * 3 + ["rad/s"] * 3}
+    assert model["signal"] == expected
+    flat = made.card.dataset.model_copy(update={"input_shape": (10, 10, 6)})
+    assert kind_of(made.card.model_copy(update={"dataset": flat})) == "motion"
+
+
+def test_a_signal_that_does_not_fit_the_input_is_refused_by_name(tmp_path):
+    made = motion()
+    signal = made.card.dataset.signal.model_copy(update={"channels": ("a", "b"), "units": ("g", "g")})
+    card = made.card.model_copy(update={"dataset": made.card.dataset.model_copy(update={"signal": signal})})
+    words = r"steps: card\.json: dataset\.signal\.channels has 2 names, dataset\.input_shape = \(100, 1, 6\)"
+    with pytest.raises(SiteError, match=words):
+        tryout(Entry(made.write(tmp_path), card, made.build))
+
+
 def test_each_kind_has_its_widget_and_each_drawing_its_dataset():
     datasets = load_folder(ROOT / "specs" / "datasets", DatasetSpec)
     for name, drawing in DRAWINGS.items():
         assert datasets[name].input_shape[2] == 1
         assert 0 < drawing.width <= 1 and 0 < drawing.height <= 1 and drawing.stretch >= 1
         assert 0 < drawing.pen < min(drawing.width, drawing.height) and 0 < drawing.filling <= 1
-    for kind in ("image", "values"):
+    for kind in get_args(Kind):
         script = (ROOT / "site" / "pages" / "assets" / f"tryout-{kind}.js").read_text()
         assert f"mzTryout.widgets.{kind} =" in script

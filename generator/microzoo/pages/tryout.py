@@ -22,14 +22,16 @@ from microzoo.catalog.store import Entry
 from microzoo.errors import SiteError
 from microzoo.pages.table import page_of
 from microzoo.pages.webruntime import WebRuntime, base64_of, handed, web_runtime
+from microzoo.spec.dataset import SignalSpec
 
 FOLDER = "tryout"
 """Below a model's page; with the scripts below."""
 MODEL, ONNX = "model.js", "onnx.js"
 _AGAIN = "build the entry again"
 
-Kind = Literal["image", "values"]
-"""image: grey or coloured pixels, one byte each. values: anything else, shown as a plot."""
+Kind = Literal["image", "motion", "values"]
+"""image: grey or coloured pixels, one byte each. motion: a window of sensor values, replayed in its own time. values: anything
+else, shown as a plot."""
 LEAST_SIDE = 6
 """Pixels that the shorter side of an image has at least; narrower arrays are windows of a time series."""
 
@@ -115,7 +117,9 @@ def try_outs(entries: Sequence[Entry], runtime: Callable[[], WebRuntime]) -> Try
 
 
 def kind_of(card: Card) -> Kind:
-    """The kind of data, by shape and type of a raw input."""
+    """The kind of data: what the card says of it, else by shape and type of a raw input."""
+    if card.dataset.signal is not None:
+        return "motion"
     height, width, channels = card.dataset.input_shape
     pixels = card.preprocessing.raw_type == "uint8" and channels in (1, 3) and min(height, width) >= LEAST_SIDE
     return "image" if pixels else "values"
@@ -173,6 +177,7 @@ def _model(card: Card, kind: Kind, drawing: Drawing | None, module: bytes, golde
             "pen": drawing.pen,
             "filling": drawing.filling if drawing.filled else None,
         },
+        "signal": _signal(card.dataset.signal),
         "real": golden.source == "validation",
         "samples": [
             {"raw": base64_of(_little(raw).tobytes()), "label": int(label), "output": output.tolist()}
@@ -180,6 +185,10 @@ def _model(card: Card, kind: Kind, drawing: Drawing | None, module: bytes, golde
         ],
         "wasm": base64_of(module),
     }
+
+
+def _signal(signal: SignalSpec | None) -> dict[str, Any] | None:
+    return None if signal is None else {"rateHz": signal.rate_hz, "channels": signal.channels, "units": signal.units}
 
 
 def _little(raw: NDArray[Any]) -> NDArray[Any]:
@@ -201,7 +210,7 @@ def _path(entry: Entry, file: PublishedFile) -> Path:
 
 def _check(card: Card, golden: Golden) -> None:
     """Whether golden.npz is of this card's model."""
-    classes = len(card.dataset.classes)
+    classes, signal = len(card.dataset.classes), card.dataset.signal
     kind = "uint8" if golden.raw.dtype == np.uint8 else "float32"
     wrong = None
     if golden.raw.shape[1:] != card.dataset.input_shape:
@@ -212,5 +221,8 @@ def _check(card: Card, golden: Golden) -> None:
         wrong = f"raw is {kind}, preprocessing.raw_type = {card.preprocessing.raw_type}"
     elif int(golden.label.max()) >= classes:
         wrong = f"label {int(golden.label.max())} is none of the {classes} classes"
+    if signal is not None and card.dataset.input_shape[1:] != (1, len(signal.channels)):
+        names = f"dataset.signal.channels has {len(signal.channels)} names"
+        raise SiteError(f"{card.id}: card.json: {names}, dataset.input_shape = {card.dataset.input_shape}", _AGAIN)
     if wrong:
         raise SiteError(f"{card.id}: golden.npz and card.json differ: {wrong}", _AGAIN)

@@ -135,6 +135,7 @@
     let current = null; // { prepared, label }; null while there is no input
     let turn = 0;
     let saying = 0;
+    let waiting = ""; // why there are no scores yet, while an input comes in
 
     const rows = given.classes.map((name) => {
       const row = find("scores").tBodies[0].insertRow();
@@ -157,13 +158,13 @@
 
     const show = async () => {
       const mine = ++turn;
-      if (!current) {
+      if (!current || waiting) {
         rows.forEach((row) => {
           row.classList.remove("mz-try-best");
           for (const cell of [1, 3, 4, 5]) row.cells[cell].textContent = "";
           row.cells[2].firstChild.style.width = 0;
         });
-        say("No input yet: draw one or pick one.");
+        say(waiting || "No input yet: draw one or pick one.");
         return;
       }
       const scores = c.run(current.prepared);
@@ -193,7 +194,14 @@
     // What a widget calls with raw values of its own, or null where there are none.
     const accept = (raw) => {
       press(null);
+      waiting = "";
       current = raw && { prepared: c.prepare(raw), label: -1 };
+      return show();
+    };
+
+    // What a widget calls while an input comes in, with words that stand in place of its scores; "" when it is complete.
+    const wait = (words) => {
+      waiting = words;
       return show();
     };
 
@@ -247,13 +255,14 @@
     );
     opening.hidden = true;
     find("stage").hidden = false;
-    const widget = window.mzTryout.widgets[given.kind]({ find, given, accept, guarded });
+    const widget = window.mzTryout.widgets[given.kind]({ find, given, samples, accept, wait, guarded });
     const buttons = samples.map(({ raw, label }, i) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "mz-try-sample" });
       button.append(widget.thumbnail(raw), label < 0 ? String(i + 1) : given.classes[label]);
       button.addEventListener("click", () =>
         guarded(() => {
           press(button);
+          waiting = "";
           current = { prepared: known[i], label };
           widget.show(raw);
           return show();
@@ -262,6 +271,10 @@
       return button;
     });
     find("samples").append(...buttons);
+    find("next")?.addEventListener("click", () => {
+      const pressed = buttons.findIndex((button) => button.getAttribute("aria-pressed") === "true");
+      buttons[(pressed + 1) % buttons.length].click();
+    });
     buttons[0].click();
     if (hadFocus) buttons[0].focus();
     await measure();
