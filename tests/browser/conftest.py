@@ -1,8 +1,9 @@
 """What the tests in a browser share: two sites, one Chromium for each worker, and pages that fail their test on any fault.
 
 `visit("index.html")` opens a page of the small site from its file, `visit("index.html", host=host)` one that `host` serves;
-`dark`, `script`, `width`, `touch`, `media`, `still`, `site` choose the rest. When the test ends every page that it opened must
-have stayed without errors, warnings, failed loads and requests for anything else; a test that expects one empties `page.faults`.
+`dark`, `script`, `width`, `touch`, `media`, `still`, `site` choose the rest, `within` another browser, and `before` is a script
+that runs before those of the page. When the test ends every page that it opened must have stayed without errors, warnings, failed
+loads and requests for anything else; a test that expects one empties `page.faults`.
 """
 
 from __future__ import annotations
@@ -71,13 +72,19 @@ def host(site: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: Path) -> Iterator[Any]:
+def launch(chromium: Path) -> Iterator[Callable[..., Any]]:
+    """`launch("--flag")`: a Chromium that whoever started it closes."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield browser
-        browser.close()
+        yield lambda *flags: playwright.chromium.launch(executable_path=str(chromium), args=[*ARGUMENTS, *flags])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    browser = launch()
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
@@ -98,8 +105,10 @@ def visit(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
         touch: bool = False,
         media: str | None = None,
         still: bool = True,
+        within: Any = None,
+        before: str = "",
     ) -> Any:
-        context = browser.new_context(
+        context = (within or browser).new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
@@ -108,6 +117,8 @@ def visit(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
             is_mobile=touch,
             accept_downloads=True,
         )
+        if before:
+            context.add_init_script(before)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.faults = faults = _watched(page, host)

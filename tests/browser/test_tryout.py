@@ -11,7 +11,7 @@ from microzoo.catalog.golden import read_golden
 from microzoo.catalog.store import entries, read_entry
 
 from ..conftest import NODE_PACKAGES  # noqa: TID252  # tests are no package that could be named from its root
-from .trying import column, run, said, shown_class
+from .trying import column, run, said, scores_of, shown_class
 
 pytestmark = pytest.mark.browser
 
@@ -120,18 +120,6 @@ def seen_colours(page):
         "return [c.height, c.width, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; })()"
     )
     return np.array(values, np.uint8).reshape(height, width, 4)[:, :, :3]
-
-
-def scores_of(entry, raw):
-    """What the published wasm says to raw pixels (H, W, C), prepared in Python."""
-    from microzoo.build.golden import quantise_raw
-    from microzoo.graph.integer import Quantisation
-    from microzoo.measure.runtimes import WasmRuntime
-    from microzoo.spec.dataset import Preprocess
-
-    how = Preprocess(**entry.card.preprocessing.model_dump(exclude={"raw_type"}))
-    prepared = quantise_raw(raw[None], how, Quantisation(entry.card.input.scale, entry.card.input.zero_point))
-    return WasmRuntime().run(entry.folder / "model.wasm", prepared)[0].tolist()
 
 
 TROUSER = [(0.3, 0.1), (0.6, 0.1), (0.66, 0.8), (0.52, 0.8), (0.45, 0.3), (0.38, 0.8), (0.24, 0.8)]

@@ -24,3 +24,15 @@ def shown_class(page):
 
 def said(page, words):
     page.locator(".mz-try-verdict", has_text=re.compile(re.escape(words))).wait_for()
+
+
+def scores_of(entry, raw):
+    """What the published wasm says to raw values (H, W, C), prepared in Python."""
+    from microzoo.build.golden import quantise_raw
+    from microzoo.graph.integer import Quantisation
+    from microzoo.measure.runtimes import WasmRuntime
+    from microzoo.spec.dataset import Preprocess
+
+    how = Preprocess(**entry.card.preprocessing.model_dump(exclude={"raw_type"}))
+    prepared = quantise_raw(raw[None], how, Quantisation(entry.card.input.scale, entry.card.input.zero_point))
+    return WasmRuntime().run(entry.folder / "model.wasm", prepared)[0].tolist()

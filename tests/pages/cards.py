@@ -32,6 +32,7 @@ from microzoo.catalog.store import write_entry
 if TYPE_CHECKING:
     from microzoo.data.arrays import Labels, Raw
     from microzoo.graph.integer import IntegerModel
+    from microzoo.sound.logmel import Samples
     from microzoo.spec.dataset import DatasetSpec
 
 TARGETS = {"tiny-2k": (2, 16), "cortex-m0plus-8k": (8, 32), "cortex-m4-64k": (64, 64), "cortex-m4-256k": (256, 1024)}
@@ -70,14 +71,16 @@ def published(
     )
 
 
-def with_files(base: Synthetic, model: IntegerModel, spec: DatasetSpec, raw: Raw, labels: Labels) -> Synthetic:
-    """`base` with the real files of a model, and what its card says of them. raw, labels: the validation split."""
+def with_files(
+    base: Synthetic, model: IntegerModel, spec: DatasetSpec, raw: Raw, labels: Labels, sound: Samples | None = None
+) -> Synthetic:
+    """`base` with the real files of a model, and what its card says of them. raw, labels, sound: the validation split."""
     from microzoo.build.exports import export_files, published_files, raw_type
     from microzoo.build.golden import golden_vectors
     from microzoo.catalog.card import GoldenRecord
     from microzoo.data.load import checksum
 
-    golden = golden_vectors(spec, raw, labels, model, 0)
+    golden = golden_vectors(spec, raw, labels, model, 0, sound)
     files = export_files(model, spec, golden).files
     card, classes = base.card, len(spec.classes)
     ends = [

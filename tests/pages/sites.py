@@ -13,7 +13,7 @@ import pytest
 from microzoo.pages.publish import build_site
 
 from .cards import DATASETS, TARGETS, published, synthetic, synthetic_zoo
-from .senses import motion
+from .senses import motion, sound
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>document.title='hacked'</script>\"><img src=x onerror=alert(1)>"
@@ -91,6 +91,7 @@ def _tried(folder: Path) -> None:
     published(dataset="mnist").write(folder / "zoo")
     published(dataset="mnist", name="colour", channels=3).write(folder / "zoo")
     motion().write(folder / "zoo")
+    sound().write(folder / "zoo")
     synthetic("mnist", "tiny-2k", "bare").write(folder / "zoo")
     build_site(ROOT, folder / "zoo", folder / "html")
 

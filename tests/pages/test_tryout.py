@@ -2,6 +2,8 @@ import base64
 import gzip
 import json
 import re
+import shutil
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -17,7 +19,7 @@ from microzoo.spec.dataset import DatasetSpec
 from microzoo.spec.load import load_folder
 
 from .cards import published, synthetic
-from .senses import motion
+from .senses import motion, sound
 from .sites import ROOT
 
 TEMPLATES = ROOT / "site" / "templates"
@@ -186,6 +188,79 @@ def test_a_signal_that_does_not_fit_the_input_is_refused_by_name(tmp_path):
     words = r"steps: card\.json: dataset\.signal\.channels has 2 names, dataset\.input_shape = \(100, 1, 6\)"
     with pytest.raises(SiteError, match=words):
         tryout(Entry(made.write(tmp_path), card, made.build))
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    made = sound()
+    return Entry(made.write(tmp_path_factory.mktemp("zoo")), made.card, made.build)
+
+
+def test_sound_is_handed_to_the_page_sample_by_sample(heard):
+    found = tryout(heard)
+    _, model = received(found.files["tryout/model.js"])
+    golden = read_golden(heard.folder / "golden.npz")
+    assert found.kind == model["kind"] == kind_of(heard.card) == "sound"
+    spec = heard.card.dataset.sound
+    assert model["sound"] == {
+        "rateHz": 8000,
+        "samples": 48 * 160 + 256,
+        "window": 256,
+        "hop": 160,
+        "lowHz": 80,
+        "highHz": 3800,
+        "steps": spec.steps,
+    }
+    for sample, clip in zip(model["samples"], golden.sound, strict=True):
+        assert base64.b64decode(sample["sound"]) == clip.astype("<i2").tobytes()
+
+
+def test_without_a_licence_to_pass_it_on_the_sound_is_synthetic(tmp_path):
+    made = sound(redistributable=False)
+    page, scripts = page_of(Entry(made.write(tmp_path), made.card, made.build))
+    _, model = received(scripts[page.path.replace("index.html", "tryout/model.js")])
+    assert not model["real"] and all(len(base64.b64decode(sample["sound"])) == 2 * 7936 for sample in model["samples"])
+    assert "10 synthetic inputs" in page.html
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sound": None}, r"golden\.npz has no array sound"),
+        ({"sound": np.zeros((10, 7935), np.int16)}, r"golden\.npz: sound has 7935 samples a clip, dataset\.sound makes it 7936"),
+    ],
+)
+def test_a_card_of_sound_without_the_right_sound_is_refused_by_name(heard, tmp_path, change, words):
+    folder = shutil.copytree(heard.folder, tmp_path / "words")
+    golden = replace(read_golden(folder / "golden.npz"), **change)
+    (folder / "golden.npz").write_bytes(golden_bytes(golden))
+    with pytest.raises(SiteError, match=rf"fsdd/cortex-m4-64k/words: card\.json has dataset\.sound, but {words}"):
+        tryout(replace(heard, folder=folder))
+
+
+@pytest.mark.parametrize("names", [("features",), ("sound", "features"), ("sound", "samples", "features")])
+def test_wasm_that_does_not_make_features_is_refused_by_name(heard, tmp_path, names):
+    folder = shutil.copytree(heard.folder, tmp_path / "words")
+    module = (folder / "model.wasm").read_bytes()
+    for name in names:
+        exported = bytes([len(name)]) + name.encode() + b"\0"
+        assert module.count(exported) == 1
+        section = (
+            b"\0" + bytes([len(exported)]) + exported
+        )  # one that means nothing holds the same bytes: where they stand counts
+        module = module.replace(exported, exported.replace(name.encode(), b"x" * len(name))) + section
+    (folder / "model.wasm").write_bytes(module)
+    words = rf"words: card\.json has dataset\.sound, but model\.wasm does not export {' and '.join(names)}"
+    with pytest.raises(SiteError, match=words):
+        tryout(replace(heard, folder=folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\0asm\1\0\0\0\7\xff", b"\0asm\1\0\0\0\7\x05\x01\x08feat"])
+def test_wasm_that_is_none_is_refused_by_name(heard, tmp_path, content):
+    folder = shutil.copytree(heard.folder, tmp_path / "words")
+    (folder / "model.wasm").write_bytes(content)
+    with pytest.raises(SiteError, match=r"words: model\.wasm is no WebAssembly module"):
+        tryout(replace(heard, folder=folder))
 
 
 def test_each_kind_has_its_widget_and_each_drawing_its_dataset():

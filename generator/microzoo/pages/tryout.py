@@ -21,17 +21,17 @@ from microzoo.catalog.golden import Golden, read_golden
 from microzoo.catalog.store import Entry
 from microzoo.errors import SiteError
 from microzoo.pages.table import page_of
+from microzoo.pages.tryoutsound import AGAIN, check_sound, sound_of
 from microzoo.pages.webruntime import WebRuntime, base64_of, handed, web_runtime
 from microzoo.spec.dataset import SignalSpec
 
 FOLDER = "tryout"
 """Below a model's page; with the scripts below."""
 MODEL, ONNX = "model.js", "onnx.js"
-_AGAIN = "build the entry again"
 
-Kind = Literal["image", "motion", "values"]
-"""image: grey or coloured pixels, one byte each. motion: a window of sensor values, replayed in its own time. values: anything
-else, shown as a plot."""
+Kind = Literal["image", "motion", "sound", "values"]
+"""image: grey or coloured pixels, one byte each. motion: a window of sensor values, replayed in its own time. sound: clips to
+hear, and a recorder. values: anything else, shown as a plot."""
 LEAST_SIDE = 6
 """Pixels that the shorter side of an image has at least; narrower arrays are windows of a time series."""
 
@@ -118,6 +118,8 @@ def try_outs(entries: Sequence[Entry], runtime: Callable[[], WebRuntime]) -> Try
 
 def kind_of(card: Card) -> Kind:
     """The kind of data: what the card says of it, else by shape and type of a raw input."""
+    if card.dataset.sound is not None:
+        return "sound"
     if card.dataset.signal is not None:
         return "motion"
     height, width, channels = card.dataset.input_shape
@@ -133,12 +135,12 @@ def tryout(entry: Entry) -> Tryout:
         return Tryout(missing="This entry has no model.wasm, so there is nothing that a page could run.")
     if golden is None:
         return Tryout(missing="This entry has no golden vectors, so a page could not show that it runs the model rightly.")
-    samples = read_golden(_path(entry, golden))
+    samples, module = read_golden(_path(entry, golden)), _path(entry, wasm).read_bytes()
     _check(card, samples)
+    check_sound(card, samples, module)
     kind = kind_of(card)
     drawing = DRAWINGS.get(card.dataset.name) if kind == "image" and card.dataset.input_shape[2] == 1 else None
     onnx = _file(card, "onnx")
-    module = _path(entry, wasm).read_bytes()
     files = {f"{FOLDER}/{MODEL}": handed("model", _model(card, kind, drawing, module, samples))}
     if onnx is not None:
         files[f"{FOLDER}/{ONNX}"] = handed("onnx", {"bytes": base64_of(_path(entry, onnx).read_bytes())})
@@ -177,14 +179,19 @@ def _model(card: Card, kind: Kind, drawing: Drawing | None, module: bytes, golde
             "pen": drawing.pen,
             "filling": drawing.filling if drawing.filled else None,
         },
+        "sound": sound_of(card),
         "signal": _signal(card.dataset.signal),
         "real": golden.source == "validation",
-        "samples": [
-            {"raw": base64_of(_little(raw).tobytes()), "label": int(label), "output": output.tolist()}
-            for raw, label, output in zip(golden.raw, golden.label, golden.output, strict=True)
-        ],
+        "samples": [_sample(golden, index) for index in range(len(golden))],
         "wasm": base64_of(module),
     }
+
+
+def _sample(golden: Golden, index: int) -> dict[str, Any]:
+    """One golden vector. sound: only where the data is sound."""
+    found = {"raw": golden.raw} if golden.sound is None else {"raw": golden.raw, "sound": golden.sound}
+    packed = {name: base64_of(_little(array[index]).tobytes()) for name, array in found.items()}
+    return packed | {"label": int(golden.label[index]), "output": golden.output[index].tolist()}
 
 
 def _signal(signal: SignalSpec | None) -> dict[str, Any] | None:
@@ -204,7 +211,7 @@ def _file(card: Card, wanted: str) -> PublishedFile | None:
 def _path(entry: Entry, file: PublishedFile) -> Path:
     path = entry.folder / file.path
     if not path.is_file():
-        raise SiteError(f"{entry.card.id}: {file.path} is missing", f"restore it or {_AGAIN}")
+        raise SiteError(f"{entry.card.id}: {file.path} is missing", f"restore it or {AGAIN}")
     return path
 
 
@@ -223,6 +230,6 @@ def _check(card: Card, golden: Golden) -> None:
         wrong = f"label {int(golden.label.max())} is none of the {classes} classes"
     if signal is not None and card.dataset.input_shape[1:] != (1, len(signal.channels)):
         names = f"dataset.signal.channels has {len(signal.channels)} names"
-        raise SiteError(f"{card.id}: card.json: {names}, dataset.input_shape = {card.dataset.input_shape}", _AGAIN)
+        raise SiteError(f"{card.id}: card.json: {names}, dataset.input_shape = {card.dataset.input_shape}", AGAIN)
     if wrong:
-        raise SiteError(f"{card.id}: golden.npz and card.json differ: {wrong}", _AGAIN)
+        raise SiteError(f"{card.id}: golden.npz and card.json differ: {wrong}", AGAIN)

@@ -44,13 +44,18 @@
   const unpacked = (base64) =>
     new Response(new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 
-  // The C. prepare: raw values -> the int8 input; run: int8 input -> int8 scores.
+  // The C. prepare: raw values -> the int8 input; run: int8 input -> int8 scores; features: int16 samples of a clip -> raw values.
   const wasmModel = async (bytes) => {
     const { exports } = (await WebAssembly.instantiate(bytes, {})).instance;
     const size = exports.input_bytes();
     const Raw = exports.raw_bytes() === 4 * size ? Float32Array : Uint8Array;
     const int8 = (at, count) => new Int8Array(exports.memory.buffer, at, count);
     return {
+      features(sound) {
+        new Int16Array(exports.memory.buffer, exports.sound(), exports.samples()).set(sound);
+        exports.features();
+        return new Raw(exports.memory.buffer, exports.raw(), size).slice();
+      },
       prepare(raw) {
         new Raw(exports.memory.buffer, exports.raw(), size).set(raw);
         exports.prepare();
@@ -129,7 +134,11 @@
     const given = received.model;
     const c = await wasmModel(bytesOf(given.wasm));
     const Raw = given.rawType === "float32" ? Float32Array : Uint8Array;
-    const samples = given.samples.map((sample) => ({ ...sample, raw: new Raw(bytesOf(sample.raw).buffer) }));
+    const samples = given.samples.map((sample) => ({
+      ...sample,
+      raw: new Raw(bytesOf(sample.raw).buffer),
+      sound: sample.sound && new Int16Array(bytesOf(sample.sound).buffer),
+    }));
     const known = samples.map(({ raw }) => c.prepare(raw));
     let onnx = null;
     let current = null; // { prepared, label }; null while there is no input
@@ -211,6 +220,7 @@
       find("time").textContent = "being measured";
       const input = (current ?? { prepared: known[0] }).prepared;
       find("time").textContent = duration(await timed(() => c.run(input)));
+      if (given.sound) find("heard-time").textContent = duration(await timed(() => c.features(samples[0].sound)));
       if (onnx) find("onnx-time").textContent = `${duration(await timed(() => onnx.run(input)))}, one thread`;
       occupy(button, false);
     };
@@ -218,6 +228,12 @@
     const exact = samples.filter(({ output }, i) => same(c.run(known[i]), Int8Array.from(output))).length;
     find("golden").textContent =
       `${exact} of ${samples.length} give the published scores${exact === samples.length ? ", bit for bit" : ""}`;
+
+    if (given.sound) {
+      const heard = samples.filter(({ sound, raw }) => same(c.features(sound), raw)).length;
+      find("heard").textContent =
+        `${heard} of ${samples.length} give the published spectrogram${heard === samples.length ? ", bit for bit" : ""}`;
+    }
 
     const compare = async () => {
       const button = find("compare");
@@ -255,8 +271,8 @@
     );
     opening.hidden = true;
     find("stage").hidden = false;
-    const widget = window.mzTryout.widgets[given.kind]({ find, given, samples, accept, wait, guarded });
-    const buttons = samples.map(({ raw, label }, i) => {
+    const widget = window.mzTryout.widgets[given.kind]({ find, given, samples, features: c.features, accept, wait, guarded });
+    const buttons = samples.map(({ raw, sound, label }, i) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "mz-try-sample" });
       button.append(widget.thumbnail(raw), label < 0 ? String(i + 1) : given.classes[label]);
       button.addEventListener("click", () =>
@@ -264,7 +280,7 @@
           press(button);
           waiting = "";
           current = { prepared: known[i], label };
-          widget.show(raw);
+          widget.show(raw, sound);
           return show();
         }),
       );
