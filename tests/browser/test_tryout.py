@@ -73,9 +73,10 @@ def compared(page):
     return samples.count(), agree, most
 
 
-def test_onnx_runtime_runs_beside_it_and_their_agreement_is_counted(start, zoo):
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "geotec-har", "fsdd"])
+def test_onnx_runtime_runs_beside_it_and_their_agreement_is_counted(start, zoo, dataset):
     needs_onnx_runtime()
-    page = start(of(zoo, "fashion-mnist").card.id)
+    page = start(of(zoo, dataset).card.id)
     n, agree, most = compared(page)
     words = page.locator(".mz-try-agreement").inner_text()
     assert words.startswith(f"{agree} of {n} inputs of the validation split: the same class;")

@@ -106,7 +106,8 @@
     let heard = null; // the samples of the clip that is shown
     let audio = null; // made when it is first wanted: browsers let no page begin with sound
     let source = null; // what plays now
-    let finish = null; // ends a recording
+    let busy = false; // from Record until there is a recording, or none will come
+    let finish = null; // ends what is being recorded
     let turn = 0; // of what was wanted last: an answer to anything before it is dropped
 
     const draw = (raw, clip, words) => {
@@ -154,9 +155,10 @@
     // Any format that the browser knows -> int16 at the model's rate, one channel. An offline context decodes without a sound card and
     // without a gesture, and brings what it decodes to its own rate through a low-pass filter, which playing into it does not do everywhere.
     const decoded = async (bytes, complaint) => {
+      const context = new OfflineAudioContext(1, 1, rateHz);
       let buffer;
       try {
-        buffer = await new OfflineAudioContext(1, 1, rateHz).decodeAudioData(bytes);
+        buffer = await context.decodeAudioData(bytes);
       } catch {
         throw new Error(complaint);
       }
@@ -194,7 +196,8 @@
         const tick = () => {
           const left = most - (performance.now() - begun) / 1000;
           analyser.getFloatTimeDomainData(now);
-          find("level").value = now.reduce((high, value) => Math.max(high, Math.abs(value)), 0);
+          const peak = now.reduce((high, value) => Math.max(high, Math.abs(value)), 1e-3);
+          find("level").value = 1 + Math.log10(peak) / 3; // 60 dB
           find("clock").textContent = `${Math.max(0, left).toFixed(1)} s left`;
           if (left <= 0) finish();
         };
@@ -224,7 +227,7 @@
     const recorded = async () => {
       const mine = ++turn;
       silence();
-      record.textContent = "Stop";
+      occupy(true);
       try {
         await wait("The browser asks whether this page may use the microphone.");
         const stream = await microphone();
@@ -237,13 +240,16 @@
           stream.getTracks().forEach((track) => track.stop());
         }
       } finally {
-        if (mine === turn) rest();
+        if (mine === turn) occupy(false);
       }
     };
 
-    const rest = () => {
+    // What plays now would be recorded, so nothing does meanwhile.
+    const occupy = (now) => {
+      busy = now;
       finish = null;
-      record.textContent = "Record";
+      record.textContent = now ? "Stop" : "Record";
+      play.setAttribute("aria-disabled", now);
       find("recording").hidden = true;
     };
 
@@ -251,14 +257,14 @@
     const drop = () => {
       turn++;
       finish?.();
-      rest();
+      occupy(false);
       silence();
     };
 
-    play.addEventListener("click", () => guarded(sounded));
+    play.addEventListener("click", () => busy || guarded(sounded));
     record.addEventListener("click", () => {
       if (finish) finish();
-      else if (record.textContent === "Stop") {
+      else if (busy) {
         drop(); // while the browser still asks
         guarded(() => wait(""));
       } else guarded(recorded, () => wait(""));
