@@ -44,8 +44,10 @@
     };
 
     // The first `count` values of a channel as a path; x and y give points.
-    const course = (raw, c, count, x, y) =>
-      count && `M${Array.from({ length: count }, (_, at) => `${x(at).toFixed(1)} ${y(raw[at * channels + c]).toFixed(1)}`).join("L")}`;
+    const course = (raw, c, count, x, y) => {
+      const points = Array.from({ length: count }, (_, at) => `${x(at).toFixed(1)} ${y(raw[at * channels + c]).toFixed(1)}`);
+      return `M${points.join("L")}`;
+    };
 
     const x = (time) => LEFT + ((RIGHT - LEFT) * time) / seconds;
     const text = (at, y, anchor, words) => drawn("text", { x: at, y, "text-anchor": anchor }, words);
@@ -58,7 +60,10 @@
       const y = (value) => BOTTOM - ((BOTTOM - TOP) * (Math.min(Math.max(value, low), high) - low)) / (high - low);
       const frame = drawn("g", {}, text(LEFT, TOP - 9, "start", unit));
       for (const mark of marks)
-        frame.append(drawn("path", { class: "mz-grid", d: `M${LEFT} ${y(mark)}H${RIGHT}` }), text(LEFT - 5, y(mark) + 4, "end", String(mark).replace("-", "−")));
+        frame.append(
+          drawn("path", { class: "mz-grid", d: `M${LEFT} ${y(mark)}H${RIGHT}` }),
+          text(LEFT - 5, y(mark) + 4, "end", String(mark).replace("-", "−")),
+        );
       for (const mark of ticks(0, seconds).filter((each) => each <= seconds))
         frame.append(
           drawn("path", { class: "mz-axis", d: `M${x(mark)} ${BOTTOM}v4` }),
@@ -137,7 +142,10 @@
         const picture = drawn("svg", { class: "mz-svg", viewBox: `0 0 60 ${16 * plots.length}`, "aria-hidden": "true" });
         plots.forEach(({ members, y }, row) => {
           const place = (value) => 16 * row + (14 * (y(value) - TOP)) / (BOTTOM - TOP) + 1;
-          picture.append(...members.map((c, i) => drawn("path", { class: `mz-line mz-c${i % 8}`, d: course(values, c, length, (at) => (60 * at) / length, place) })));
+          members.forEach((c, i) => {
+            const d = course(values, c, length, (at) => (60 * at) / length, place);
+            picture.append(drawn("path", { class: `mz-line mz-c${i % 8}`, d }));
+          });
         });
         return picture;
       },
@@ -145,7 +153,8 @@
         raw = values;
         for (const { unit, members, svg } of plots) {
           const [low, high] = extent([raw], members).map((value) => Number(value.toPrecision(3)));
-          svg.setAttribute("aria-label", `${members.map((c) => names[c]).join(", ")}: from ${low} to ${high} ${unit} over ${seconds.toFixed(2)} s`);
+          const words = `from ${low} to ${high} ${unit} over ${seconds.toFixed(2)} s`;
+          svg.setAttribute("aria-label", `${members.map((c) => names[c]).join(", ")}: ${words}`);
         }
         whole();
       },
