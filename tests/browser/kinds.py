@@ -16,6 +16,11 @@ GENERATED = (
     "reference/specs.html",
 )
 """From entries and specs, in the small site."""
+SENSED = (
+    "models/geotec-har/cortex-m4-64k/steps/index.html",
+    "models/fsdd/cortex-m4-64k/words/index.html",
+)
+"""Models of movement and of sound, in the site of what can be tried."""
 _SOURCES = ROOT / "site" / "pages"
 _ALL = sorted(path.relative_to(_SOURCES).with_suffix(".html").as_posix() for path in _SOURCES.rglob("*.md"))
 WRITTEN = (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from .kinds import GENERATED, HOSTILE, MODEL, WRITTEN
+from .kinds import GENERATED, HOSTILE, MODEL, SENSED, WRITTEN
+from .trying import run
 
 pytestmark = [pytest.mark.browser]
 
@@ -24,7 +25,16 @@ def test_axe_has_no_other_rule_of_colours(visit, axe_source):
 @pytest.mark.axe
 @pytest.mark.parametrize("name", [*GENERATED, HOSTILE, *WRITTEN])
 def test_axe_finds_nothing_in_light_and_dark(visit, axe, host, name):
-    page = visit(name, host=host)
+    finds_nothing(visit(name, host=host), axe)
+
+
+@pytest.mark.axe
+@pytest.mark.parametrize("name", SENSED)
+def test_axe_finds_nothing_on_models_of_sensor_data(visit, axe, tried_host, name):
+    finds_nothing(run(visit(name, host=tried_host)), axe)
+
+
+def finds_nothing(page, axe):
     page.add_style_tag(content=STILL)
     assert axe(page) == []
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from .kinds import GENERATED, HOSTILE, WRITTEN
+from .kinds import GENERATED, HOSTILE, SENSED, WRITTEN
+from .trying import run
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +47,15 @@ def sideways(page):
 
 @pytest.mark.parametrize("name", [*GENERATED, HOSTILE, *(name for name in WRITTEN if name != "404.html")])
 def test_structure_holds_and_no_page_scrolls_sideways(visit, name):
-    page = visit(name, width=PHONE, height=844, touch=True)
+    structure_holds(visit(name, width=PHONE, height=844, touch=True))
+
+
+@pytest.mark.parametrize("name", SENSED)
+def test_structure_holds_on_models_of_sensor_data_while_they_run(visit, tried, name):
+    structure_holds(run(visit(name, site=tried, width=PHONE, height=844, touch=True)))
+
+
+def structure_holds(page):
     core = page.evaluate(CORE)
     assert (core.pop("h1"), core.pop("language")) == (1, "en")
     levels = core.pop("levels")
