@@ -26,6 +26,14 @@ def said(page, words):
     page.locator(".mz-try-verdict", has_text=re.compile(re.escape(words))).wait_for()
 
 
+def listen(page):
+    """From now on `verdicts` in the page holds all that is said: what stands there for a second only might be seen too late."""
+    page.evaluate(
+        "() => { window.verdicts = []; const said = document.querySelector('.mz-try-verdict');"
+        " new MutationObserver(() => verdicts.push(said.textContent)).observe(said, { childList: true }); }"
+    )
+
+
 def scores_of(entry, raw):
     """What the published wasm says to raw values (H, W, C), prepared in Python."""
     from microzoo.build.golden import quantise_raw
