@@ -16,6 +16,7 @@ from microzoo.spec.load import load_folder
 from microzoo.spec.models import TargetSpec
 
 from .cards import published, synthetic
+from .senses import sound
 from .sites import HOSTILE, ROOT
 
 TEMPLATES = ROOT / "site" / "templates"
@@ -266,3 +267,40 @@ def test_an_older_entry_offers_its_files_only(entry, datasets, targets):
 def test_a_budget_is_full_only_when_it_is(entry, need, words):
     limit = entry.card.limits[0].model_copy(update={"need": need, "have": 100.0})
     assert bar(entry.card, limit)["percent"] == f"{words}\N{NO-BREAK SPACE}%"
+
+
+def test_the_page_of_a_model_of_sound_says_what_its_front_end_takes(tmp_path, datasets, targets):
+    made = sound()
+    heard = Entry(made.write(tmp_path), made.card, made.build)
+    words = "RAM and flash include the front end of sound"
+
+    def said(entry):
+        (page,) = (page for page in render([entry], datasets, targets, TEMPLATES).pages if page.path.endswith("words/index.html"))
+        return re.sub(r"<[^>]+>", "", page.html)
+
+    assert f"{words}." in said(heard)
+    figures = {
+        "c_features_ram": Figure(value=2692, unit="bytes", kind="measured", method="linked"),
+        "c_features_flash": Figure(value=2568, unit="bytes", kind="measured", method="linked"),
+        "features_instructions": Figure(value=1518822, unit="instructions", kind="emulated", method="counted"),
+    }
+    told = said(changed(heard, figures=heard.card.figures | figures))
+    assert f"{words}: 2.6 KB of RAM and 2.5 KB of flash. For each clip it takes 1,518,822 instructions emulated" in told
+    absent = {name: figure.model_copy(update={"value": None}) for name, figure in figures.items()}
+    assert f"{words}." in said(changed(heard, figures=heard.card.figures | absent))
+    shown = compared(changed(heard, figures=heard.card.figures | predicted_front_end()).card)
+    alone = {row["title"]: row["predicted"] for row in compared(heard.card)}
+    whole = {row["title"]: row["predicted"] for row in shown}
+    for title in ("RAM on the target", "Flash on the target"):
+        assert number(whole[title]) - number(alone[title]) == (2704 if title.startswith("RAM") else 2592)
+
+
+def predicted_front_end():
+    return {
+        "predicted_features_ram": Figure(value=2704, unit="bytes", kind="predicted", method="counted"),
+        "predicted_features_flash": Figure(value=2592, unit="bytes", kind="predicted", method="counted"),
+    }
+
+
+def number(text):
+    return int(re.sub(r"\D", "", text))
