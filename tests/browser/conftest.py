@@ -198,14 +198,15 @@ def axe_source() -> str:
 def axe(axe_source: str) -> Callable[..., list[str]]:
     """`axe(page)`: the violations of axe's rules on a page as it stands, a line each: rule, element, what is wrong.
 
-    rules: only these, by name.
+    rules: only these, by name. besides: rules of WCAG 2.2 that axe leaves off, to be on too.
     """
 
-    def axe(page: Any, within: str | None = None, rules: Sequence[str] = ()) -> list[str]:
+    def axe(page: Any, within: str | None = None, rules: Sequence[str] = (), besides: Sequence[str] = ()) -> list[str]:
         if not page.evaluate("'axe' in window"):
             page.evaluate(axe_source)
         # It must not load the style sheets itself, which no script may do from a file; no rule that is on needs them.
-        options = {"resultTypes": ["violations"], "preload": False}
+        options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+        options["rules"] = {name: {"enabled": True} for name in besides}
         if rules:
             options["runOnly"] = {"type": "rule", "values": list(rules)}
         run = "async ([within, options]) => (await axe.run(within ?? document, options)).violations"

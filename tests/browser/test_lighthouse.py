@@ -12,13 +12,17 @@ from .kinds import MODEL
 pytestmark = [pytest.mark.lighthouse, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", ["index.html", MODEL])
-def test_lighthouse_gives_95_or_more(site, tmp_path, name):
-    report = tmp_path / "report.json"
-    command = [sys.executable, ROOT / "benchmarks/lighthouse.py", "--site", site, "--page", name, "--runs", "1", "--json", report]
-    command += ["--only", "accessibility,best-practices", "--form", "desktop"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    (found,) = json.loads(report.read_text())
-    assert set(found["scores"]) == {"accessibility", "best-practices"}
-    assert min(found["scores"].values()) >= 95, found["lost"]
-    assert done.returncode == 0, done.stderr
+def test_lighthouse_gives_95_or_more(site, tmp_path):
+    """Both pages at once: most of a run is waiting for the page to be quiet."""
+    running = {}
+    for number, name in enumerate(("index.html", MODEL)):
+        report = tmp_path / f"{number}.json"
+        command = [sys.executable, ROOT / "benchmarks/lighthouse.py", "--site", site, "--page", name, "--runs", "1"]
+        command += ["--json", report, "--only", "accessibility,best-practices", "--form", "desktop"]
+        running[report] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = {report: process.communicate(timeout=300)[1] for report, process in running.items()}
+    for report, process in running.items():
+        assert process.returncode == 0, said[report]
+        (found,) = json.loads(report.read_text())
+        assert set(found["scores"]) == {"accessibility", "best-practices"}
+        assert min(found["scores"].values()) >= 95, found["lost"]
