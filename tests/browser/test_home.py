@@ -104,17 +104,6 @@ def test_search_works_from_a_file(page, site):
     page.locator(".md-search-result__item a").first.wait_for()
 
 
-@pytest.mark.parametrize(
-    "name", ["index.html", MODEL, "datasets/digits.html", "targets/tiny-2k.html", "reference/specs.html", "method.html"]
-)
-@pytest.mark.parametrize("width", [400, 1280])
-def test_pages_open_without_errors_and_fit_their_window(page, site, name, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto((site / name).as_uri())
-    assert page.locator("h1").count() == 1
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
 def test_markup_in_a_card_is_words(page, site):
     page.goto((site / "models/digits/cortex-m0plus-8k/hostile/index.html").as_uri())
     assert page.title() != "hacked"

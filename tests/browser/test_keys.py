@@ -58,8 +58,7 @@ def tab_to(page, script, most=STOPS):
     raise AssertionError(f"{most} times Tab did not reach {script}")
 
 
-@pytest.mark.parametrize("name", ["index.html", MODEL, "cards.html"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("name", "dark"), [("index.html", False), (MODEL, False), (MODEL, True), ("cards.html", False)])
 def test_every_stop_shows_that_it_has_the_focus(visit, name, dark):
     page = visit(name, dark=dark)
     page.add_style_tag(content="* { transition: none !important }")

@@ -108,8 +108,7 @@ CHANGES = """() => {
 }"""
 
 
-@pytest.mark.parametrize("name", ["index.html", MODEL, "cards.html"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("name", "dark"), [("index.html", False), ("index.html", True), (MODEL, False), ("cards.html", True)])
 def test_nothing_that_every_element_is_styled_by_changes_while_the_page_starts(visit, host, name, dark):
     page = visit(CARD, host=host, dark=dark)
     page.add_init_script(f"({CHANGES})()")

@@ -73,7 +73,7 @@ def compared(page):
     return samples.count(), agree, most
 
 
-@pytest.mark.parametrize("dataset", ["fashion-mnist", "geotec-har", "fsdd"])
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "fsdd"])
 def test_onnx_runtime_runs_beside_it_and_their_agreement_is_counted(start, zoo, dataset):
     needs_onnx_runtime()
     page = start(of(zoo, dataset).card.id)

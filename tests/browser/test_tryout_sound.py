@@ -74,9 +74,8 @@ def shows(page, raw):
     return all(np.ptp(each) == 0 for each in means) and bool((np.diff([each[0] for each in means]) > 0).all())
 
 
-@pytest.mark.parametrize("way", ["file", "http"])
-def test_every_sample_gives_its_spectrogram_and_its_scores(start, tried_host, entry, golden, way):
-    page = start(WORDS, host=tried_host if way == "http" else None)
+def test_every_sample_gives_its_spectrogram_and_its_scores(start, entry, golden):
+    page = start(WORDS)
     count = len(golden)
     assert f"{count} of {count} give the published scores, bit for bit" in page.locator(".mz-try-golden").inner_text()
     assert f"{count} of {count} give the published spectrogram, bit for bit" == page.locator(".mz-try-heard").inner_text()
