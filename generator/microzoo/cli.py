@@ -6,14 +6,12 @@ import json
 import os
 import sys
 from enum import StrEnum
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from microzoo.duration import parse_duration
-from microzoo.errors import MicrozooError
 
 app = typer.Typer(
     name="zoo",
@@ -389,27 +387,3 @@ def _print_plan(plans: list[tuple[Any, int]], *, as_json: bool) -> None:
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def main() -> None:
-    """Entry point of the `zoo` script: an error of the user's is one line and exit 1; Ctrl-C is exit 130."""
-    if os.name == "nt":
-        typer.echo("zoo: Windows is not supported; use the Windows Subsystem for Linux", err=True)
-        sys.exit(1)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, TextIOWrapper
-        ):  # a name that the terminal's encoding lacks is escaped instead of ending the command
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        app()
-    except MicrozooError as error:
-        typer.echo(f"zoo: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        typer.echo(f"zoo: {error}; nothing finished is lost, mend it and run the same command again", err=True)
-        sys.exit(1)
-    except SystemExit as error:
-        if error.code == INTERRUPTED:
-            typer.echo("\nzoo: stopped; everything finished is kept, the same command goes on from there", err=True)
-        raise

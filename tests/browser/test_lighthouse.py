@@ -20,7 +20,11 @@ def test_lighthouse_gives_95_or_more(site, tmp_path):
         command = [sys.executable, ROOT / "benchmarks/lighthouse.py", "--site", site, "--page", name, "--runs", "1"]
         command += ["--json", report, "--only", "accessibility,best-practices", "--form", "desktop"]
         running[report] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said = {report: process.communicate(timeout=300)[1] for report, process in running.items()}
+    try:
+        said = {report: process.communicate(timeout=300)[1] for report, process in running.items()}
+    finally:
+        for process in running.values():
+            process.kill()
     for report, process in running.items():
         assert process.returncode == 0, said[report]
         (found,) = json.loads(report.read_text())

@@ -188,7 +188,7 @@ def wait_for_evaluations(workshop: Workshop, process: subprocess.Popen[bytes], c
 def test_killed_and_started_again_it_gives_the_same_bytes(built: Workshop, workshop: Workshop) -> None:
     """SIGKILL during the search, Ctrl-C later on, then to the end: every published byte equals that of a build never stopped."""
     # A test runner's workers may ignore SIGINT, and children inherit that.
-    program = "import signal, sys; from microzoo.cli import main; sys.argv = ['zoo', 'build'];"
+    program = "import signal, sys; from microzoo.__main__ import main; sys.argv = ['zoo', 'build'];"
     program += "signal.signal(signal.SIGINT, signal.default_int_handler); main()"
     command = [sys.executable, "-c", program]
     process = subprocess.Popen(command, cwd=workshop.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -263,7 +263,7 @@ def test_a_full_disk_loses_nothing(workshop: Workshop) -> None:
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "from microzoo.cli import main; sys.argv = ['zoo', 'build']; main()"
+        "from microzoo.__main__ import main; sys.argv = ['zoo', 'build']; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=workshop.folder, capture_output=True, text=True, timeout=300, check=False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +60,7 @@ sources = [{{ role = "archive", file = "motion.npz", sha256 = "{}" }}]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     """Both entries, built by the command line."""
     workshop = make_workshop(tmp_path_factory.mktemp("signals"))
     archive, arrays = tar(beeps()), npz(**motion())
@@ -71,12 +71,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     checksums = sound_spec(archive).sources[0].checksum, motion_spec(arrays).sources[0].checksum
     for name, text, checksum in (("beeps", SOUND, checksums[0]), ("motion", MOTION, checksums[1])):
         (workshop.folder / "specs/datasets" / f"{name}.toml").write_text(text.format(checksum), encoding="utf-8")
-    os.environ["MICROZOO_DATA"] = str(workshop.folder / "data")
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MICROZOO_DATA", str(workshop.folder / "data"))
         workshop.zoo("build", "specs/beeps.toml", "specs/motion.toml")
         yield workshop
-    finally:
-        del os.environ["MICROZOO_DATA"]
 
 
 def entry_of(workshop: Workshop, name: str) -> Path:

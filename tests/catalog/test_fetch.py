@@ -284,7 +284,7 @@ def test_a_host_that_is_not_there(home):
 
 def test_the_command(host, home, entry, tmp_path):
     """As people call it: no torch, nothing on a stream that is no terminal but the answer."""
-    program = "import sys; from microzoo.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    program = "import sys; from microzoo.__main__ import main\ntry: main()\nfinally: print('torch' in sys.modules)"
     command = [sys.executable, "-c", program, "fetch", ID, "--to", str(home), "--json"]
     environment = {**os.environ, "MICROZOO_ZOO_URL": host.url}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)

@@ -197,7 +197,7 @@ def test_a_terminal_without_the_letters_of_a_name(tmp_path):
     y = m.tensor((1, 4, 4, 2), 1 / 256, -128, name="\u6a21\u578b")
     (tmp_path / "m.tflite").write_bytes(m.data([x], [m.op("LOGISTIC", [x], y)]))
     done = subprocess.run(
-        [sys.executable, "-c", "from microzoo.cli import main; main()", "inspect", "--no-arena", str(tmp_path / "m.tflite")],
+        [sys.executable, "-c", "from microzoo.__main__ import main; main()", "inspect", "--no-arena", str(tmp_path / "m.tflite")],
         check=False, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
     )  # fmt: skip
     assert b"Traceback" not in done.stderr and done.returncode == 0, done.stderr

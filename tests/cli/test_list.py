@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from microzoo.cli import main
+from microzoo.__main__ import main
 
 from ..pages.cards import synthetic  # noqa: TID252  # tests are no package with a name
 

@@ -69,6 +69,25 @@ def test_a_clip_is_centred_in_silence_or_the_part_with_the_greatest_energy():
     assert np.array_equal(fitted(recording, 50), recording[brute : brute + 50])
 
 
+def test_recordings_that_change_places_between_folders_have_another_checksum():
+    words = [wav(np.arange(20) * factor) for factor in (1, 2)]
+    one = tar({"v1/yes/0.wav": words[0], "v1/no/0.wav": words[1]})
+    assert contents_digest(Path("x"), one) == contents_digest(
+        Path("x"), tar({"a/b/no/0.wav": words[1], "a/b/yes/0.wav": words[0]})
+    )
+    assert contents_digest(Path("x"), one) != contents_digest(Path("x"), tar({"v1/yes/0.wav": words[1], "v1/no/0.wav": words[0]}))
+
+
+def test_a_member_that_says_it_is_larger_than_the_archive_is_refused():
+    content = bytearray(tar({"a/a_ann_0.wav": wav(np.ones(9))}))
+    header = content[:512]
+    header[124:136] = b"77777777777\0"  # its size, 8 GiB
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(DataError, match="says that it has 8589934591 bytes"):
+        contents_digest(Path("x"), bytes(header + content[512:]))
+
+
 @pytest.mark.parametrize("pack", [lambda b: b, gzip.compress, lzma.compress], ids=["tar", "gzip", "xz"])
 def test_the_checksum_is_that_of_the_recordings_whoever_packed_them(pack, cache, tmp_path):
     files = beeps(count=2)
@@ -80,8 +99,10 @@ def test_the_checksum_is_that_of_the_recordings_whoever_packed_them(pack, cache,
     (tmp_path / "unpacked").mkdir()
     (tmp_path / "packed.tar").write_bytes(plain)
     subprocess.run(["tar", "xf", tmp_path / "packed.tar", "-C", tmp_path / "unpacked"], check=True)
-    command = "find . -name '*.wav' -exec sha256sum {} + | sed 's, .*/,  ,' | LC_ALL=C sort | sha256sum"
-    said = subprocess.run(command, shell=True, cwd=tmp_path / "unpacked", capture_output=True, text=True, check=True).stdout
+    command = "find . -name '*.wav' -exec sha256sum {} + | sed 's,  ./,  ,' | LC_ALL=C sort | sha256sum"
+    said = subprocess.run(
+        command, shell=True, cwd=tmp_path / "unpacked/recordings", capture_output=True, text=True, check=True
+    ).stdout
     assert said.split()[0] == spec.sources[0].contents_sha256
     changed = files | {"recordings/a_ann_0.wav": wav(np.ones(50))}
     (cache / "beeps.tar").write_bytes(pack(tar(changed)))
@@ -151,7 +172,8 @@ def test_groups_that_nobody_has_and_readers_without_groups(cache):
     [
         ({"sound": None}, r'reader = "wav" needs \[sound\]'),
         ({"reader": "idx"}, r'reader = "idx" takes no \[recordings\]'),
-        ({"input_shape": (6, 6, 2)}, "sound is frames, bands, 1"),
+        ({"input_shape": (6, 6, 2)}, r"sound is frames, bands \(at most 254\), 1"),
+        ({"input_shape": (6, 255, 1)}, r"bands \(at most 254\)"),
         ({"preprocess": {"raw_min": 0, "raw_max": 81}}, "raw_min = 0, raw_max = 80"),
         ({"recordings": {"pattern": "(?P<class>"}}, "is no regular expression"),
         ({"recordings": {"pattern": "[a-z]+"}}, "has no group"),

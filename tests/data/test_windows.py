@@ -43,7 +43,7 @@ def test_people_keep_to_their_part(tmp_path, monkeypatch):
     del (arrays := motion())["subject"]
     nameless = npz(**arrays)
     (tmp_path / "motion/motion.npz").write_bytes(nameless)
-    with pytest.raises(DataError, match=r"split.test_groups: no input is of '9'"):
+    with pytest.raises(DataError, match=r"split.test_groups: the data name no groups"):
         load("motion", motion_spec(nameless))
 
 

@@ -285,7 +285,10 @@ def test_the_page_of_a_model_of_sound_says_what_its_front_end_takes(tmp_path, da
         "features_instructions": Figure(value=1518822, unit="instructions", kind="emulated", method="counted"),
     }
     told = said(changed(heard, figures=heard.card.figures | figures))
-    assert f"{words}: 2.6 KB of RAM and 2.5 KB of flash. For each clip it takes 1,518,822 instructions emulated" in told
+    assert (
+        f"{words}: 2.6 KB of RAM measured and 2.5 KB of flash measured. For each clip it takes 1,518,822 instructions emulated"
+        in told
+    )
     absent = {name: figure.model_copy(update={"value": None}) for name, figure in figures.items()}
     assert f"{words}." in said(changed(heard, figures=heard.card.figures | absent))
     shown = compared(changed(heard, figures=heard.card.figures | predicted_front_end()).card)

@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from microzoo.errors import DataError, StorageError
@@ -70,21 +71,31 @@ def _verified(path: Path, source: Source) -> bytes:
 
 
 def contents_digest(path: Path, archive: bytes) -> str:
-    """SHA-256 over the lines "SHA-256, two blanks, name" of an archive's .wav files without their folders, sorted, as
-    `find -name '*.wav' -exec sha256sum {} + | sed 's, .*/,  ,' | LC_ALL=C sort | sha256sum` gives it for the unpacked files.
+    """SHA-256 over the lines "SHA-256, two blanks, name" of an archive's .wav files, sorted, as in the folder that holds all of
+    them, without what lies above it, `find . -name '*.wav' -exec sha256sum {} + | sed 's,  ./,  ,' | LC_ALL=C sort | sha256sum`
+    gives it.
 
     So the same recordings have one checksum, whoever packed them. path: for errors. Raises DataError where it is no tar archive.
     """
-    lines = []
+    found = dict(recordings(str(path), archive))
+    above = len(os.path.commonpath([f"/{name.rpartition('/')[0]}" for name in found]).rstrip("/")) if found else 0
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name[above:]}\n" for name, content in found.items()]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def recordings(what: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Path and content of every .wav of a tar archive. what: it, for errors. Raises DataError where it is none."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as packed:
             for member in packed:
-                file = packed.extractfile(member) if member.isfile() and member.name.endswith(".wav") else None
-                if file is not None:
-                    lines.append(f"{hashlib.sha256(file.read()).hexdigest()}  {member.name.rpartition('/')[2]}\n")
+                if member.isfile() and member.name.endswith(".wav"):
+                    if member.size > len(archive):
+                        raise ValueError(f"{member.name} says that it has {member.size} bytes")
+                    file = packed.extractfile(member)
+                    assert file is not None, member.name
+                    yield member.name, file.read()
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as .tar: {error}", "delete it to have it fetched again") from error
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+        raise DataError(f"{what}: cannot be read as .tar: {error}", "delete it to have it fetched again") from error
 
 
 def _uncompressed(path: Path, content: bytes) -> bytes:

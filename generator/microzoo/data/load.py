@@ -70,7 +70,7 @@ def _cut(
     groups: tuple[str, ...] = getattr(spec.split, f"{part}_groups")
     if groups:
         if raw.groups is None:
-            problem = f"specs/datasets/{name}.toml: split.{part}_groups: reader = {spec.reader!r} knows no groups"
+            problem = f"specs/datasets/{name}.toml: split.{part}_groups: the data name no groups"
             raise DataError(problem, f"give split.{part}, a share")
         try:
             rest, cut = group_cut(raw.groups[among], groups)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
 import wave
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microzoo.data.arrays import RawData
+from microzoo.data.cache import recordings
 from microzoo.errors import DataError
 from microzoo.sound.logmel import Samples, front_end_of
 from microzoo.spec.dataset import DatasetSpec
@@ -38,7 +37,7 @@ class WavReader:
             raise DataError(f"{problem} of {front_end.bands}", "give a longer window, or fewer bands in input_shape")
         pattern, test = re.compile(f"(?:^|/)(?:{spec.recordings.pattern})$"), re.compile(f"(?:{spec.recordings.test})$")
         clips, labels, groups, held = [], [], [], []
-        for path, content in sorted(_members(name, files["archive"])):
+        for path, content in sorted(recordings(f"{name}: archive", files["archive"])):
             if (found := pattern.search(path)) is None:
                 continue
             if found["class"] not in spec.classes:
@@ -51,11 +50,10 @@ class WavReader:
         if not clips:
             raise DataError(f"{name}: recordings.pattern = {spec.recordings.pattern!r} matches no file of the archive")
         sound, y, is_test = np.stack(clips), np.array(labels, np.int64), np.array(held)
-        x, group = front_end.raw(sound), np.array(groups)
-        if not is_test.any():
-            return RawData(x, y, groups=group, sound=sound)
-        rest = ~is_test
-        return RawData(x[rest], y[rest], x[is_test], y[is_test], groups=group[rest], sound=sound[rest])
+        x, rest = front_end.raw(sound), ~is_test
+        group = np.array(groups)[rest] if "group" in pattern.groupindex else None
+        x_test, y_test = (x[is_test], y[is_test]) if is_test.any() else (None, None)
+        return RawData(x[rest], y[rest], x_test, y_test, groups=group, sound=sound[rest])
 
 
 def fitted(recording: Samples, samples: int) -> Samples:
@@ -69,19 +67,6 @@ def fitted(recording: Samples, samples: int) -> Samples:
     energy = np.concatenate([[0], np.cumsum(recording.astype(np.int64) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
     return recording[start : start + samples]
-
-
-def _members(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """Path and content of every .wav."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as packed:
-            for member in packed:
-                if member.isfile() and member.name.endswith(".wav"):
-                    file = packed.extractfile(member)
-                    assert file is not None, member.name
-                    yield member.name, file.read()
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{name}: archive: cannot be read as .tar: {error}", "get it again, or mend the spec") from error
 
 
 def _samples(what: str, content: bytes, rate_hz: int) -> Samples:

@@ -39,10 +39,11 @@ class WindowsReader:
             for at in range(int(start), int(end) - length + 1, spec.signal.step):
                 x.append(signal[at : at + length])
                 y.append(np.bincount(arrays["label"][at : at + length], minlength=classes).argmax())
-                groups.append(str(arrays["subject"][index]) if "subject" in arrays else "")
+                groups += [str(arrays["subject"][index])] if "subject" in arrays else []
         if not x:
             raise DataError(f"{name}: archive: no recording has {length} samples, the length of input_shape")
-        return RawData(np.stack(x)[:, :, np.newaxis, :], np.array(y, np.int64), groups=np.array(groups))
+        known = np.array(groups) if groups else None
+        return RawData(np.stack(x)[:, :, np.newaxis, :], np.array(y, np.int64), groups=known)
 
 
 def _check(name: str, spec: DatasetSpec, arrays: dict[str, NDArray[Any]]) -> None:

@@ -1,8 +1,8 @@
-"""Numbers as C text."""
+"""Numbers as C text, and templates of C."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -33,3 +33,10 @@ def wrapped(numbers: Iterable[str]) -> str:
         lines[-1].append(number)
         width += len(number) + 1
     return ",\n".join(",".join(line) for line in lines)
+
+
+def filled(template: str, words: Mapping[str, object]) -> str:
+    """`template` with each $WORD$ replaced."""
+    for word, value in words.items():
+        template = template.replace(f"${word}$", str(value))
+    return template

@@ -8,7 +8,7 @@ page and in training the same thing to the bit. For each frame of W samples:
    the step that takes the two halves apart (Sorensen, Jones, Heideman, Burrus 1987, "Real-valued fast Fourier transform
    algorithms"); of its bins 1 to W/2 - 1 the power, 64 bits.
 3. Bands: triangles on the mel scale 2595 log10(1 + f / 700) (O'Shaughnessy 1987), weights in Q8, each bin in at most two.
-4. Level: floor(4 log2(energy)), a step is 0.75 dB.
+4. Level: floor(4 log2(energy)) of its 16 leading bits, a step is 0.75 dB.
 
 A clip's levels become raw values relative to its loudest one, so that gain does not matter: max(0, level - loudest + steps).
 """
@@ -36,11 +36,11 @@ HALF = 1 << (Q15 - 1)
 WEIGHT_BITS = 8
 FULL_WEIGHT = 1 << WEIGHT_BITS
 NO_BAND = 255
-"""In `LogMel.bands_of_bins`: the bin belongs to no band."""
+"""In `LogMel.bins`: the bin belongs to no band."""
 LEVEL_STEPS = (38968, 46341, 55109)
 """2**15 times 2**(1/4), 2**(2/4), 2**(3/4), rounded up: from where on an energy has another quarter of a factor two."""
 LEAST_LOUDEST = 120
-"""A clip that is quieter than this throughout, 66 dB below a sine of full scale, is not made louder: silence stays silence."""
+"""A clip that is quieter than this throughout, 65 dB below a sine of full scale, is not made louder: silence stays silence."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def front_end_of(spec: DatasetSpec) -> LogMel | None:
 
 
 def level(energy: NDArray[np.int64]) -> Levels:
-    """floor(4 log2(energy)) of values from 0 to 2**62; 0 for 0."""
+    """floor(4 log2(energy)) of the 16 leading bits of values from 0 to 2**62, so exact up to 2**16; 0 for 0."""
     bits = np.zeros(energy.shape, np.int64)
     for step in (32, 16, 8, 4, 2, 1):
         bits += step * (energy >> (bits + step) > 0)

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from microzoo.spec.base import Count, Model, Positive, Sha256, Share
 
+MOST_BANDS = 254
+"""Of a spectrogram: a band's number is a byte, one of which says that there is none."""
+
 
 class Source(Model):
     """One file of a dataset."""
@@ -242,8 +245,8 @@ class DatasetSpec(Model):
             if (getattr(self, key) is None) == (key in needs):
                 raise ValueError(f'reader = "{self.reader}" {"needs" if key in needs else "takes no"} [{key}]')
         (height, width, channels), sound, signal = self.input_shape, self.sound, self.signal
-        if sound is not None and channels != 1:
-            raise ValueError(f"input_shape = {list(self.input_shape)}: sound is frames, bands, 1")
+        if sound is not None and (channels != 1 or width > MOST_BANDS):
+            raise ValueError(f"input_shape = {list(self.input_shape)}: sound is frames, bands (at most {MOST_BANDS}), 1")
         if sound is not None and (self.preprocess.raw_min, self.preprocess.raw_max) != (0, sound.steps):
             raise ValueError(f"preprocess: the raw values of sound are 0 to sound.steps: raw_min = 0, raw_max = {sound.steps}")
         if signal is not None and (width, channels) != (1, len(signal.channels)):

@@ -153,7 +153,7 @@ static const int16_t model_golden_label[MODEL_GOLDEN_COUNT] = {
 #endif
 };
 
-/* The first difference. output: index of the output that differs; -1: the prepared input does; -2: what was heard does. */
+/* The first difference. output: index of the output that differs; -1: the prepared input does. */
 typedef struct {
     int vector, output, expected, found;
 } model_golden_difference;

@@ -11,9 +11,7 @@ int main(void) {
         printf("PASS: %d inputs, all outputs as published\n", MODEL_GOLDEN_COUNT);
         return 0;
     }
-    if (first.output == -2)
-        printf("FAIL: the recording does not give the published raw values\n");
-    else if (first.output < 0)
+    if (first.output < 0)
         printf("FAIL: input %d: model_prepare does not give the published int8 input\n", first.vector);
     else
         printf("FAIL: input %d, output %d: %d, must be %d\n", first.vector, first.output, first.found, first.expected);
