@@ -21,10 +21,13 @@ from microzoo.catalog.golden import Golden, read_golden
 from microzoo.catalog.store import Entry
 from microzoo.errors import SiteError
 from microzoo.pages.table import page_of
-from microzoo.pages.tryoutsound import AGAIN, check_sound, sound_of
 from microzoo.pages.webruntime import WebRuntime, base64_of, handed, web_runtime
+from microzoo.sound.logmel import LogMel
 from microzoo.spec.dataset import SignalSpec
 
+_AGAIN = "build the entry again"
+_HEARS = ("sound", "samples", "features")
+"""What the wasm of a model of sound exports besides what every model's does."""
 FOLDER = "tryout"
 """Below a model's page; with the scripts below."""
 MODEL, ONNX = "model.js", "onnx.js"
@@ -137,7 +140,7 @@ def tryout(entry: Entry) -> Tryout:
         return Tryout(missing="This entry has no golden vectors, so a page could not show that it runs the model rightly.")
     samples, module = read_golden(_path(entry, golden)), _path(entry, wasm).read_bytes()
     _check(card, samples)
-    check_sound(card, samples, module)
+    _check_sound(card, samples, module)
     kind = kind_of(card)
     drawing = DRAWINGS.get(card.dataset.name) if kind == "image" and card.dataset.input_shape[2] == 1 else None
     onnx = _file(card, "onnx")
@@ -179,7 +182,7 @@ def _model(card: Card, kind: Kind, drawing: Drawing | None, module: bytes, golde
             "pen": drawing.pen,
             "filling": drawing.filling if drawing.filled else None,
         },
-        "sound": sound_of(card),
+        "sound": _sound(card),
         "signal": _signal(card.dataset.signal),
         "real": golden.source == "validation",
         "samples": [_sample(golden, index) for index in range(len(golden))],
@@ -192,6 +195,33 @@ def _sample(golden: Golden, index: int) -> dict[str, Any]:
     found = {"raw": golden.raw} if golden.sound is None else {"raw": golden.raw, "sound": golden.sound}
     packed = {name: base64_of(_little(array[index]).tobytes()) for name, array in found.items()}
     return packed | {"label": int(golden.label[index]), "output": golden.output[index].tolist()}
+
+
+def _sound(card: Card) -> dict[str, int] | None:
+    """How the page brings sound to the size of a clip; None where the data is no sound."""
+    sound = card.dataset.sound
+    return None if sound is None else {"rateHz": sound.rate_hz, "samples": LogMel(sound, *card.dataset.input_shape[:2]).samples}
+
+
+def _check_sound(card: Card, golden: Golden, module: bytes) -> None:
+    """Whether golden.npz and model.wasm know the sound that the card speaks of. In a module an exported function is the length of
+    its name, the name, and a zero byte.
+    """
+    described = _sound(card)
+    if described is None:
+        return
+    wrong = None
+    missing = [name for name in _HEARS if bytes([len(name)]) + name.encode() + b"\0" not in module]
+    if golden.sound is None:
+        wrong = "golden.npz has no array sound"
+    elif golden.sound.shape[1] != described["samples"]:
+        wrong = f"golden.npz: sound has {golden.sound.shape[1]} samples a clip, dataset.sound makes it {described['samples']}"
+    elif card.preprocessing.raw_type != "uint8":
+        wrong = f"preprocessing.raw_type = {card.preprocessing.raw_type}, features of sound are uint8"
+    elif missing:
+        wrong = f"model.wasm does not export {' and '.join(missing)}"
+    if wrong:
+        raise SiteError(f"{card.id}: card.json has dataset.sound, but {wrong}", _AGAIN)
 
 
 def _signal(signal: SignalSpec | None) -> dict[str, Any] | None:
@@ -211,7 +241,7 @@ def _file(card: Card, wanted: str) -> PublishedFile | None:
 def _path(entry: Entry, file: PublishedFile) -> Path:
     path = entry.folder / file.path
     if not path.is_file():
-        raise SiteError(f"{entry.card.id}: {file.path} is missing", f"restore it or {AGAIN}")
+        raise SiteError(f"{entry.card.id}: {file.path} is missing", f"restore it or {_AGAIN}")
     return path
 
 
@@ -230,6 +260,6 @@ def _check(card: Card, golden: Golden) -> None:
         wrong = f"label {int(golden.label.max())} is none of the {classes} classes"
     if signal is not None and card.dataset.input_shape[1:] != (1, len(signal.channels)):
         names = f"dataset.signal.channels has {len(signal.channels)} names"
-        raise SiteError(f"{card.id}: card.json: {names}, dataset.input_shape = {card.dataset.input_shape}", AGAIN)
+        raise SiteError(f"{card.id}: card.json: {names}, dataset.input_shape = {card.dataset.input_shape}", _AGAIN)
     if wrong:
-        raise SiteError(f"{card.id}: golden.npz and card.json differ: {wrong}", AGAIN)
+        raise SiteError(f"{card.id}: golden.npz and card.json differ: {wrong}", _AGAIN)
